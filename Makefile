@@ -1,0 +1,39 @@
+# `make run` and `make test` are all that a newcomer needs; each sets up what it uses.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build pyproject.toml
+
+.PHONY: install run test lint types demo lock
+
+.venv/runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv/development: .venv/runtime requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: .venv/runtime
+
+run: install
+	@exec $(BIN)/ekai serve
+
+demo: install
+	@exec $(BIN)/ekai demo
+
+lint: .venv/development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/development
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/pytest
+
+lock: .venv/development
+	$(UV) $(UPGRADE) --output-file requirements.lock
+	$(UV) $(UPGRADE) --all-extras --group dev --output-file requirements-dev.lock

@@ -1,0 +1,1 @@
+"""The `ekai` command."""

@@ -1,0 +1,98 @@
+"""Server-sent events: bytes to events and back (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.errors import Code, GatewayError
+
+MAX_EVENT = 32 * 1024 * 1024
+"""Bytes that one event may hold before the stream counts as broken (an image in a delta is the largest seen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SSE:
+    """One event. `data` holds the joined `data:` lines; `event` is empty where the sender named none."""
+
+    data: bytes
+    event: str = ""
+
+    def encode(self) -> bytes:
+        """The event as bytes for the wire, ended by its blank line."""
+        head = f"event: {self.event}\n".encode() if self.event else b""
+        body = self.data if b"\n" not in self.data else self.data.replace(b"\n", b"\ndata: ")
+        return b"%bdata: %b\n\n" % (head, body)
+
+
+def comment(text: str) -> bytes:
+    """A line that every client ignores: keeps a silent connection open."""
+    return f": {text}\n\n".encode()
+
+
+class Parser:
+    """Bytes in pieces of any size to whole events. Comments, `id` and `retry` lines are skipped.
+
+    An event that is still open when the stream ends is no event, as the specification has it.
+    Raises PROVIDER_ERROR for an event that grows beyond `MAX_EVENT`.
+    """
+
+    __slots__ = ("_cr", "_data", "_event", "_first", "_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of the line that is still open
+        self._data: list[bytes] = []
+        self._event = ""
+        self._size = 0
+        self._cr = False  # the last byte was a CR: an LF that follows belongs to it
+        self._first = True
+
+    @property
+    def at_boundary(self) -> bool:
+        """True between two events: the only place where a comment of ours may be slipped in."""
+        return not (self._pieces or self._data or self._event)
+
+    def feed(self, chunk: bytes) -> list[SSE]:
+        """Events that became whole with this chunk."""
+        if not chunk:
+            return []
+        if self._cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._cr = chunk.endswith(b"\r")
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        events: list[SSE] = []
+        if b"\n" in chunk:
+            lines = chunk.split(b"\n")
+            if self._pieces:
+                lines[0] = b"".join((*self._pieces, lines[0]))
+                self._pieces.clear()
+            chunk = lines.pop()
+            for line in lines:
+                self._line(line, events)
+        if chunk:
+            self._pieces.append(chunk)
+            self._grow(len(chunk))
+        return events
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_EVENT:
+            raise GatewayError(Code.PROVIDER_ERROR, "The provider sent an event larger than the gateway accepts.")
+
+    def _line(self, line: bytes, events: list[SSE]) -> None:
+        if self._first:
+            self._first = False
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line:
+            if self._data:
+                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                events.append(SSE(data, self._event))
+            self._data, self._event, self._size = [], "", 0
+            return
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+            self._grow(len(value))
+        elif field == b"event":
+            self._event = value.decode("utf-8", "replace")
