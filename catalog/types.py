@@ -134,8 +134,8 @@ class Offer:
     id: str
     apis: tuple[Api, ...]
     prices: tuple[Price, ...] = ()
-    limits: Limits = Limits()
-    flags: Flags = Flags()
+    limits: Limits = field(default_factory=Limits)
+    flags: Flags = field(default_factory=Flags)
     input: frozenset[Modality] = frozenset({"text"})
     output: frozenset[Modality] = frozenset({"text"})
     quirks: frozenset[str] = frozenset()
@@ -174,10 +174,10 @@ class Model:
     vendor: str
     display_name: str
     aliases: tuple[str, ...] = ()
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     input: frozenset[Modality] = frozenset({"text"})
     output: frozenset[Modality] = frozenset({"text"})
-    flags: Flags = Flags()
+    flags: Flags = field(default_factory=Flags)
     released: date | None = None
     retires: date | None = None
     successor: str | None = None
