@@ -1,0 +1,142 @@
+"""The store in one SQLite file (WAL): reads on the event loop's thread, writes batched by a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+
+import orjson
+
+from shared.store import (
+    Budget,
+    CapReachedError,
+    Hold,
+    Preferences,
+    Session,
+    Settlement,
+    Totals,
+    UsageQuery,
+    UsageRow,
+)
+from shared.store import sqlite_usage as usage_sql
+from shared.store.sqlite_schema import connect, prepare
+from shared.store.sqlite_writer import Writer
+
+READ_BUSY_MS = 250
+
+_SESSION = (
+    "SELECT tokens.address, tokens.expires_at, api_address, models, updated_at FROM tokens"
+    " LEFT JOIN preferences USING (address) WHERE hash = ? AND expires_at > ?"
+)
+_PUT_PREFERENCES = (
+    "INSERT INTO preferences (address, api_address, models, updated_at) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (address) DO UPDATE SET api_address = excluded.api_address, models = excluded.models,"
+    " updated_at = excluded.updated_at"
+)
+_HELD = "SELECT coalesce(sum(amount), 0) FROM holds WHERE spender = ? AND period = ? AND expires_at > ?"
+_SPENT = "SELECT coalesce((SELECT spent FROM spending WHERE spender = ? AND period = ?), 0)"
+
+
+class SqliteStore:
+    """See `shared.store.Store`. Several processes may share the file."""
+
+    def __init__(self, path: str) -> None:
+        prepare(path)
+        self._path = path
+        self._reads = connect(path, READ_BUSY_MS)
+        self._reads.execute("PRAGMA query_only = 1")
+        self._writer = Writer(path)
+
+    async def session(self, token_hash: bytes, now: int) -> Session | None:
+        row = self._reads.execute(_SESSION, (token_hash, now)).fetchone()
+        if row is None:
+            return None
+        address, expires_at, api_address, models, updated_at = row
+        return Session(address, expires_at, _preferences(address, api_address, models, updated_at))
+
+    async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
+        await self._write("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", token_hash, address, expires_at)
+
+    async def end_token(self, token_hash: bytes) -> None:
+        await self._write("DELETE FROM tokens WHERE hash = ?", token_hash)
+
+    async def use_signature(self, digest: bytes, expires_at: int) -> bool:
+        return await self._write("INSERT OR IGNORE INTO signatures VALUES (?, ?)", digest, expires_at) == 1
+
+    async def preferences(self, address: str) -> Preferences:
+        query = "SELECT api_address, models, updated_at FROM preferences WHERE address = ?"
+        row = self._reads.execute(query, (address,)).fetchone()
+        return _preferences(address, *(row or (None, None, 0)))
+
+    async def put_preferences(self, preferences: Preferences) -> None:
+        models = None if preferences.models is None else orjson.dumps(preferences.models).decode()
+        row = (preferences.address, preferences.api_address, models, preferences.updated_at)
+        await self._write(_PUT_PREFERENCES, *row)
+
+    async def record(self, row: UsageRow, settlement: Settlement) -> None:
+        await self._writer.run(lambda connection: usage_sql.add(connection, row, settlement), keep=True)
+
+    async def usage(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
+        return await asyncio.to_thread(self._apart, query)
+
+    def _apart(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
+        with closing(connect(self._path, READ_BUSY_MS)) as connection:
+            return usage_sql.totals(connection, query), usage_sql.rows(connection, query)
+
+    async def prune(self, before: int) -> int:
+        return await self._writer.run(lambda connection: usage_sql.prune(connection, before))
+
+    async def expire(self, now: int) -> None:
+        await self._writer.run(lambda connection: _expire(connection, now))
+
+    async def budget(self) -> Budget:
+        row = self._reads.execute("SELECT amount, alert_only FROM budget").fetchone()
+        return Budget(row[0], bool(row[1])) if row else Budget()
+
+    async def put_budget(self, budget: Budget) -> None:
+        await self._write("INSERT OR REPLACE INTO budget VALUES (1, ?, ?)", budget.amount, budget.alert_only)
+
+    async def spent(self, spender: str, period: str) -> int:
+        return int(self._reads.execute(_SPENT, (spender, period)).fetchone()[0])
+
+    async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> None:
+        await self._writer.run(lambda connection: _hold(connection, request_id, holds, expires_at, now))
+
+    async def ready(self) -> None:
+        await self._writer.run(
+            lambda connection: connection.execute("DELETE FROM holds WHERE request_id = ''").rowcount
+        )
+
+    async def close(self) -> None:
+        lost = await asyncio.to_thread(self._writer.close)
+        self._reads.close()
+        if lost:
+            raise OSError(f"{lost} records could not be written to the database")
+
+    async def _write(self, statement: str, *values: object) -> int:
+        return await self._writer.run(lambda connection: connection.execute(statement, values).rowcount)
+
+
+def _preferences(address: str, api_address: str | None, models: str | None, updated_at: int | None) -> Preferences:
+    listed = None if models is None else tuple(orjson.loads(models))
+    return Preferences(address, api_address, listed, updated_at or 0)
+
+
+def _hold(connection: sqlite3.Connection, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> None:
+    for hold in holds:
+        who = (hold.spender, hold.period)
+        spent = connection.execute(_SPENT, who).fetchone()[0]
+        held = connection.execute(_HELD, (*who, now)).fetchone()[0]
+        left = hold.cap - spent - held
+        if hold.amount > left:
+            raise CapReachedError(hold, left)
+        connection.execute(
+            "INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", (request_id, *who, hold.amount, expires_at)
+        )
+
+
+def _expire(connection: sqlite3.Connection, now: int) -> None:
+    for table in ("tokens", "signatures", "holds"):
+        connection.execute(f"DELETE FROM {table} WHERE expires_at <= ?", (now,))  # noqa: S608 (constant names)

@@ -1,0 +1,76 @@
+"""The SQLite database's shape, as numbered migrations."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+
+_migrations = Migrations("gateway")
+
+
+_M001 = """
+CREATE TABLE tokens (hash BLOB PRIMARY KEY, address TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE signatures (digest BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE preferences (
+    address TEXT PRIMARY KEY, api_address TEXT, models TEXT, updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE usage (
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, api TEXT NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL,
+    caller TEXT NOT NULL, owner TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+    model_requested TEXT NOT NULL, stream INTEGER NOT NULL,
+    input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL,
+    cache_write_1h INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,
+    input_cost INTEGER, cache_read_cost INTEGER, cache_write_cost INTEGER, output_cost INTEGER, fees INTEGER,
+    provider_cost INTEGER, estimated INTEGER NOT NULL, duration_ms INTEGER NOT NULL, first_byte_ms INTEGER,
+    attempts INTEGER NOT NULL, error TEXT NOT NULL, request_hash TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX usage_at ON usage (at);
+CREATE INDEX usage_caller ON usage (caller, at);
+CREATE INDEX usage_owner ON usage (owner, at);
+CREATE TABLE pruned (
+    day TEXT NOT NULL, caller TEXT NOT NULL, owner TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+    requests INTEGER NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,
+    PRIMARY KEY (day, caller, owner, provider, model)
+) WITHOUT ROWID;
+CREATE TABLE budget (only INTEGER PRIMARY KEY CHECK (only = 1), amount INTEGER, alert_only INTEGER NOT NULL);
+CREATE TABLE spending (
+    spender TEXT NOT NULL, period TEXT NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (spender, period)
+) WITHOUT ROWID;
+CREATE TABLE holds (
+    request_id TEXT NOT NULL, spender TEXT NOT NULL, period TEXT NOT NULL, amount INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, PRIMARY KEY (request_id, spender, period)
+) WITHOUT ROWID;
+CREATE INDEX holds_spender ON holds (spender, period);
+"""
+
+
+@_migrations()
+def m001_initial(db: Database) -> None:
+    """Tokens, preferences, usage and spending."""
+    for statement in _M001.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+def connect(path: str, busy_ms: int) -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions are begun by those who need them."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    connection.execute(f"PRAGMA busy_timeout = {busy_ms:d}")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def prepare(path: str) -> None:
+    """Creates the file and its folder where they are missing (readable by the owner alone) and brings the schema up to date."""
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        file.touch(mode=0o600)
+    connection = connect(path, 30_000)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        _migrations.apply(Database(connection))
+    finally:
+        connection.close()

@@ -1,0 +1,114 @@
+"""The statements about usage: add a row, list rows, sum them up, and fold old ones into totals."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from shared.store import Cost, Settlement, Tokens, Totals, UsageQuery, UsageRow
+
+_COLUMNS = (
+    "id, at, api, outcome, status, caller, owner, provider, model, model_requested, stream,"
+    " input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,"
+    " input_cost, cache_read_cost, cache_write_cost, output_cost, fees,"
+    " provider_cost, estimated, duration_ms, first_byte_ms, attempts, error, request_hash"
+)
+_ADD = f"INSERT OR IGNORE INTO usage ({_COLUMNS}) VALUES ({', '.join('?' * _COLUMNS.count(',')).strip()}, ?)"  # noqa: S608
+_SPEND = (
+    "INSERT INTO spending VALUES (?, ?, ?) ON CONFLICT (spender, period) DO UPDATE SET spent = spent + excluded.spent"
+)
+_TOKENS = "input + cache_read + cache_write_5m + cache_write_1h + output"
+_COST = "coalesce(input_cost + cache_read_cost + cache_write_cost + output_cost + fees, 0)"
+_DAY = "strftime('%Y-%m-%d', at / 1000, 'unixepoch')"
+
+
+def add(connection: sqlite3.Connection, row: UsageRow, settlement: Settlement) -> None:
+    """The row, once; with it the spending and the end of its holds."""
+    if connection.execute(_ADD, _values(row)).rowcount == 0:
+        return
+    for spender, period in settlement.spenders:
+        if row.cost is not None and row.cost.total:
+            connection.execute(_SPEND, (spender, period, row.cost.total))
+    if settlement.spenders:
+        connection.execute("DELETE FROM holds WHERE request_id = ?", (row.id,))
+
+
+def _values(row: UsageRow) -> tuple[object, ...]:
+    tokens, cost = row.tokens, row.cost
+    costs = (None,) * 5 if cost is None else (cost.input, cost.cache_read, cost.cache_write, cost.output, cost.fees)
+    return (
+        *(row.id, row.at, row.api, row.outcome, row.status, row.caller, row.owner, row.provider, row.model),
+        *(row.model_requested, row.stream, tokens.input, tokens.cache_read, tokens.cache_write_5m),
+        *(tokens.cache_write_1h, tokens.output, tokens.reasoning, *costs, row.provider_cost, row.estimated),
+        *(row.duration_ms, row.first_byte_ms, row.attempts, row.error, row.request_hash),
+    )
+
+
+def rows(connection: sqlite3.Connection, query: UsageQuery) -> Sequence[UsageRow]:
+    """The newest rows first."""
+    where, values = _where(query)
+    statement = f"SELECT {_COLUMNS} FROM usage WHERE {where} ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+    return [_row(found) for found in connection.execute(statement, (*values, query.limit))]
+
+
+def _row(found: tuple[object, ...]) -> UsageRow:
+    (
+        *(head),
+        stream, fresh, read, write_5m, write_1h, output, reasoning,
+        input_cost, read_cost, write_cost, output_cost, fees,
+        provider_cost, estimated, duration, first_byte, attempts, error, request_hash,
+    ) = found  # fmt: skip
+    row_id, at, api, outcome, status, caller, owner, provider, model, requested = head
+    cost = None if input_cost is None else Cost(input_cost, read_cost, write_cost, output_cost, fees)  # type: ignore[arg-type]
+    return UsageRow(  # columns are untyped; the schema says what they hold
+        row_id, at, api, outcome, status, caller, owner, provider, model, requested, bool(stream),  # type: ignore[arg-type]
+        Tokens(fresh, read, write_5m, write_1h, output, reasoning), cost, provider_cost, bool(estimated),  # type: ignore[arg-type]
+        duration, first_byte, attempts, error, request_hash,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def totals(connection: sqlite3.Connection, query: UsageQuery) -> Totals:
+    """Sums over the rows and, for days that were pruned, over what is left of them."""
+    where, values = _where(query)
+    day_where, day_values = _pruned_where(query)
+    statement = (
+        f"SELECT provider, model, count(*), sum({_TOKENS}), sum({_COST}) FROM usage WHERE {where} GROUP BY 1, 2"  # noqa: S608
+        " UNION ALL SELECT provider, model, sum(requests), sum(tokens), sum(cost) FROM pruned"
+        f" WHERE {day_where} GROUP BY 1, 2"
+    )
+    requests = tokens = cost = 0
+    by_provider: dict[str, int] = {}
+    by_model: dict[str, int] = {}
+    for provider, model, count, some_tokens, some_cost in connection.execute(statement, (*values, *day_values)):
+        requests, tokens, cost = requests + count, tokens + some_tokens, cost + some_cost
+        if provider:
+            by_provider[provider] = by_provider.get(provider, 0) + some_cost
+            by_model[model] = by_model.get(model, 0) + some_cost
+    return Totals(requests, tokens, cost, by_provider, by_model)
+
+
+def _where(query: UsageQuery) -> tuple[str, tuple[object, ...]]:
+    where, values = "at >= ? AND at < ?", [query.start, query.end]
+    if query.who is not None:
+        return where + " AND (caller = ? OR owner = ?)", (*values, query.who, query.who)
+    return where if query.with_strangers else where + " AND caller != ''", tuple(values)
+
+
+def _pruned_where(query: UsageQuery) -> tuple[str, tuple[object, ...]]:
+    day = "strftime('%Y-%m-%d', ? / 1000, 'unixepoch')"
+    where, values = f"day >= {day} AND day < {day}", [query.start, query.end]
+    if query.who is not None:
+        return where + " AND (caller = ? OR owner = ?)", (*values, query.who, query.who)
+    return where if query.with_strangers else where + " AND caller != ''", tuple(values)
+
+
+def prune(connection: sqlite3.Connection, before: int) -> int:
+    """Folds the rows older than `before` into daily totals, in the caller's transaction."""
+    connection.execute(
+        f"INSERT INTO pruned SELECT {_DAY}, caller, owner, provider, model, count(*), sum({_TOKENS}), sum({_COST})"  # noqa: S608
+        " FROM usage WHERE at < ? GROUP BY 1, 2, 3, 4, 5"
+        " ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens,"
+        " cost = cost + excluded.cost",
+        (before,),
+    )
+    return connection.execute("DELETE FROM usage WHERE at < ?", (before,)).rowcount
