@@ -39,6 +39,9 @@ class Keys(Protocol):
     async def open(self, owner: str, caller: str, wants: Sequence[Want]) -> Opened:
         """The keys for those of `wants` that are permitted. Raises the contract's GatewayError when that leaves none."""
 
+    async def admit(self, owner: str, caller: str) -> None:
+        """Returns when `caller` may use keys of `owner` at all. Raises DELEGATE_NOT_PERMITTED, SAPPHIRE_UNAVAILABLE."""
+
     async def ready(self) -> None:
         """Returns when keys can be had at all; raises a GatewayError otherwise (for /health/ready)."""
 
