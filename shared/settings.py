@@ -12,9 +12,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PLACEHOLDER = "your-key-here"
 """What `.env.example` shows where a key belongs; such a value counts as unset."""
 
-KEY_SUFFIX = "_API_KEY"
-UPSTREAM_SUFFIX = "_UPSTREAM_URL"
-
 
 def _blank_is_unset(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in ("", PLACEHOLDER) else value
@@ -117,17 +114,9 @@ class Settings(BaseSettings):
         return self
 
 
-def named_variables(suffix: str) -> dict[str, str]:
-    """Environment and `.env` variables that end in `suffix` and are set, by the part before it (`OPENAI`, `ANTHROPIC` …)."""
-    found = {**_dotenv(), **os.environ}
-    return {
-        name.removesuffix(suffix): value.strip()
-        for name, value in found.items()
-        if name.endswith(suffix) and value.strip() not in ("", PLACEHOLDER)
-    }
-
-
-def _dotenv() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The variables of `.env` and, over them, of the process; without those that are blank or hold the placeholder."""
     from dotenv import dotenv_values  # only where a file can be there
 
-    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    found = {**dotenv_values(".env"), **os.environ}
+    return {name: value.strip() for name, value in found.items() if value and value.strip() not in ("", PLACEHOLDER)}

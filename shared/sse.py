@@ -96,3 +96,34 @@ class Parser:
             self._grow(len(value))
         elif field == b"event":
             self._event = value.decode("utf-8", "replace")
+
+
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class Gate:
+    """Lets bytes through in whole events: what belongs to an event that is still open waits here."""
+
+    __slots__ = ("_held", "_tail")
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._tail = b""  # the last bytes of what waits: a blank line may lie across two chunks
+
+    def feed(self, chunk: bytes, at_boundary: bool) -> bytes:
+        """What may go out now. `at_boundary`: the parser found that `chunk` ends with an event."""
+        end = len(chunk) if at_boundary else self._end(chunk)
+        if end <= 0:
+            self._held.append(chunk)
+            self._tail = (self._tail + chunk)[-3:]
+            return b""
+        out = b"".join((*self._held, chunk[:end])) if self._held else chunk[:end]
+        rest = chunk[end:]
+        self._held = [rest] if rest else []
+        self._tail = rest[-3:]
+        return out
+
+    def _end(self, chunk: bytes) -> int:
+        seam = self._tail + chunk
+        last = max((seam.rfind(mark) + len(mark) for mark in _BLANK_LINES if mark in seam), default=0)
+        return last - len(self._tail)

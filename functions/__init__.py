@@ -1,0 +1,1 @@
+"""One folder per endpoint: `routes`, `app` (ASGI) and `handler` (AWS Lambda) in its app.py."""

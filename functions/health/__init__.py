@@ -1,0 +1,1 @@
+"""Is it there, and does it work?"""

@@ -1,0 +1,1 @@
+"""The key to which owners encrypt."""

@@ -1,0 +1,163 @@
+"""One route after the other until a provider begins to answer: what is sent, what moves on to the next, what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from shared.choosing import Choice
+from shared.context import Gateway
+from shared.dialects import Writing, dialect
+from shared.errors import Code, GatewayError, unsupported
+from shared.keys import Opened
+from shared.ledger import Ledger
+from shared.plan import Ask, Plan, plan
+from shared.relay import Passthrough, Relay, Translated
+from shared.routing import Route
+from shared.upstream import Answer
+
+_PASSED_ON = ("retry-after", "retry-after-ms", "x-ratelimit-", "anthropic-ratelimit-")
+_KEY_REFUSED = frozenset({401, 402, 403})
+_MOVES_ON = _KEY_REFUSED | {408, 409, 429}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A provider that has begun to answer: `first` is what the client gets first."""
+
+    plan: Plan
+    answer: Answer
+    relay: Relay
+    first: bytes
+
+
+def pair(route: Route, opened: Opened) -> tuple[str, int]:
+    return route.provider.id, hash(opened.keys[route.provider.id].value)
+
+
+async def first_answer(
+    gateway: Gateway, ask: Ask, choice: Choice, routes: Iterable[Route], opened: Opened, ledger: Ledger
+) -> Attempt:
+    """Tries one route after the other until a provider begins to answer. Raises the last provider's error, which then names all
+    attempts, or the first refusal where nothing could be sent."""
+    failures: list[tuple[Route, GatewayError]] = []
+    refusal: GatewayError | None = None
+    try:
+        async with asyncio.timeout(gateway.settings.upstream_timeout):
+            for route in routes:
+                if ledger.attempts == gateway.settings.max_attempts:
+                    break
+                try:
+                    planned = plan(ask, route, opened.keys[route.provider.id])
+                except GatewayError as error:
+                    refusal = refusal or error
+                    continue
+                ledger.plan = planned
+                ledger.attempts += 1
+                try:
+                    attempt = await _try(gateway, ask, choice, planned, ledger)
+                except GatewayError as error:
+                    if not _judge(gateway, route, opened, error):
+                        raise
+                    failures.append((route, error))
+                    continue
+                gateway.health.succeeded(pair(route, opened))
+                return attempt
+    except TimeoutError:
+        seconds = f"{gateway.settings.upstream_timeout:g}"
+        raise GatewayError(Code.PROVIDER_ERROR, f"No provider answered within {seconds} seconds.", status=504) from None
+    if not failures:
+        raise refusal or unsupported("No provider can serve this request.")
+    raise _summed_up(failures)
+
+
+def _judge(gateway: Gateway, route: Route, opened: Opened, error: GatewayError) -> bool:
+    """Whether the next provider is to be tried; the failing one's health suffers."""
+    if error.code is not Code.PROVIDER_ERROR or not (error.status in _MOVES_ON or error.status >= 500):
+        return False
+    refused = error.status in _KEY_REFUSED
+    wait = _seconds(error.headers.get("retry-after", ""), gateway.clock())
+    gateway.health.failed(pair(route, opened), gateway.clock(), at_once=refused, wait=wait)
+    return True
+
+
+def _seconds(retry_after: str, now: float) -> float | None:
+    if not retry_after:
+        return None
+    try:
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(retry_after).timestamp() - now, 0.0)
+    except ValueError:
+        return None
+
+
+def _summed_up(failures: list[tuple[Route, GatewayError]]) -> GatewayError:
+    """One error for all attempts: the last one's status and headers, everybody's message."""
+    route, last = failures[-1]
+    if len(failures) == 1:
+        message = f"{route.provider.title}: {last.message}"
+    else:
+        told = "; ".join(f"{route.provider.title} ({error.status}): {error.message}" for route, error in failures)
+        message = f"All {len(failures)} providers that were tried failed. {told}"
+    return GatewayError(last.code, message, status=last.status, provider_code=last.provider_code, headers=last.headers)
+
+
+async def _try(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
+    """Sends the call and reads until the reply has begun. Raises PROVIDER_ERROR; then nothing stays open."""
+    answer = await gateway.upstream.send(planned.call)
+    try:
+        if not 200 <= answer.status < 300:
+            raise await _told(answer, planned)
+        relay = _relay(ask, choice, planned, ledger)
+        first = await _opening(answer, relay) if ask.stream else relay.whole(await answer.whole())
+    except BaseException:
+        answer.close()
+        raise
+    ledger.answered = True
+    return Attempt(planned, answer, relay, first)
+
+
+async def _told(answer: Answer, planned: Plan) -> GatewayError:
+    """The provider's own error, with the headers that clients act upon."""
+    status = answer.status if answer.status >= 400 else 502
+    error = dialect(planned.route.endpoint.api).read_error(status, await answer.error_body())
+    return GatewayError(
+        error.code,
+        error.message,
+        status=error.status,
+        param=error.param,
+        provider_code=error.provider_code,
+        headers={**error.headers, **passed_on(answer.headers)},
+    )
+
+
+def _relay(ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Relay:
+    if planned.reading is None:
+        return Passthrough(ask.client, ask.client.repair(ask.body, planned.route.target))
+    writing = Writing(ask.request, ask.body, choice.name, ledger.id, ledger.at // 1000)
+    return Translated(ask.client, dialect(planned.route.endpoint.api), planned.reading, writing)
+
+
+async def _opening(answer: Answer, relay: Relay) -> bytes:
+    """The first piece of a stream. What fails before it may still be tried elsewhere."""
+    out: list[bytes] = []
+    async for chunk in answer.chunks():
+        out.append(relay.feed(chunk))
+        if relay.failed is not None:
+            raise relay.failed
+        if relay.progress:
+            return b"".join(out)
+    out.append(relay.close())
+    if relay.failed is not None:
+        raise relay.failed
+    return b"".join(out)
+
+
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """A provider's headers about limits and waiting."""
+    return {name.lower(): value for name, value in headers.items() if name.lower().startswith(_PASSED_ON)}

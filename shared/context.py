@@ -1,0 +1,87 @@
+"""What lives as long as the process: built once from the settings, frozen, handed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import SecretStr
+
+from catalog.load import load
+from catalog.types import Catalog, Provider
+from shared.budget import Budgets
+from shared.callers import Callers
+from shared.health import Health
+from shared.keys import Keys
+from shared.keys.env import EnvKeys
+from shared.keys.rofl import KeySource
+from shared.settings import Settings, environment
+from shared.store import Store
+from shared.store.sqlite import SqliteStore
+from shared.upstream import Limits, Upstream
+
+DEMO = "demo"
+"""The provider that the emulator brings along; served only where the settings say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """All that lives as long as the process. Handed to every function."""
+
+    settings: Settings
+    catalog: Catalog
+    keys: Keys
+    store: Store
+    callers: Callers
+    budgets: Budgets
+    upstream: Upstream
+    health: Health
+    gateway_key: KeySource
+    clock: Callable[[], float]
+
+
+def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway:
+    """The gateway for these settings. Opens the store; touches no network."""
+    variables = environment()
+    catalog = served(load(), settings, variables)
+    store = SqliteStore(settings.database_path)
+    return Gateway(
+        settings=settings,
+        catalog=catalog,
+        keys=EnvKeys(catalog.providers, variables),
+        store=store,
+        callers=Callers(store, settings, clock),
+        budgets=Budgets(store, clock, settings.upstream_timeout + settings.stream_idle_timeout),
+        upstream=Upstream(Limits(settings.upstream_connect_timeout, settings.upstream_timeout)),
+        health=Health(settings.cooldown_seconds),
+        gateway_key=KeySource(settings.rofl_socket_path, _shown(settings.rofl_private_key)),
+        clock=clock,
+    )
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def served(catalog: Catalog, settings: Settings, variables: Mapping[str, str]) -> Catalog:
+    """The catalog with the providers that are on here, at the addresses that the settings name."""
+    providers: dict[str, Provider] = {}
+    for provider in catalog.providers.values():
+        named = variables.get(f"{provider.id.upper()}_UPSTREAM_URL", "")
+        base = variables.get(provider.base_url_env, "") if provider.base_url_env else ""
+        if provider.base_url_env and not (named or base):
+            continue
+        if provider.id == DEMO and not (settings.demo or named):
+            continue
+        root = named or base.rstrip("/").removesuffix("/v1") or provider.root
+        providers[provider.id] = replace(provider, root=root.rstrip("/"))
+    return replace(catalog, providers=providers)
+
+
+async def close(gateway: Gateway) -> None:
+    """Lets go of everything, in the order in which it is used."""
+    await gateway.upstream.close()
+    await gateway.keys.close()
+    await gateway.gateway_key.close()
+    await gateway.store.close()

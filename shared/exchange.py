@@ -1,0 +1,168 @@
+"""One HTTP exchange at the level of ASGI: headers, the body with its limit, and the reply piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import orjson
+from anyio import CancelScope
+from starlette.types import Message, Receive, Scope, Send
+
+from shared.errors import Code, GatewayError
+from shared.sse import comment
+
+BODY_SECONDS = 300
+"""How long a client may take to send its body."""
+
+PING = comment("ping")
+
+
+class ClientGoneError(Exception):
+    """The client hung up: nobody reads what is written now."""
+
+
+class Exchange:
+    """Request in, reply out. Not shared between requests."""
+
+    __slots__ = ("_receive", "_send", "headers", "scope", "started", "streaming", "written_at")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.headers: Mapping[str, str] = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self.started = False
+        self.streaming = False
+        self.written_at = 0.0
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body. Raises REQUEST_TOO_LARGE before more than `limit` bytes are read, and ClientGoneError."""
+        declared = self.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGoneError
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size > limit:
+                        raise _too_large(limit)
+                    pieces.append(piece)
+                    if not message.get("more_body", False):
+                        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        except TimeoutError:
+            raise GatewayError(
+                Code.VALIDATION_ERROR, f"The body did not arrive within {BODY_SECONDS} seconds.", status=408
+            ) from None
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Status and headers."""
+        raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        self.started = True
+        await self._put({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def _put(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:
+            raise ClientGoneError from None
+
+    async def write(self, piece: bytes) -> None:
+        """A piece of the reply; waits while the client doesn't read."""
+        if piece:
+            self.written_at = asyncio.get_running_loop().time()
+            await self._put({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def finish(self, piece: bytes = b"") -> None:
+        """The last piece."""
+        await self._put({"type": "http.response.body", "body": piece, "more_body": False})
+
+    async def reply_json(self, status: int, body: object, headers: Mapping[str, str]) -> None:
+        """A whole JSON reply."""
+        raw = orjson.dumps(body)
+        lengths = {"content-type": "application/json", "content-length": str(len(raw))}
+        await self.start(status, {**headers, **lengths}.items())
+        await self.finish(raw)
+
+    async def disconnected(self) -> None:
+        """Returns when the client has hung up (or the reply is complete)."""
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+
+    def watch(self, scope: CancelScope, ping_after: float, idle_after: float) -> Watch:
+        """Begins to look after the exchange while the gateway waits for the provider."""
+        return Watch(self, scope, ping_after, idle_after)
+
+
+class Watch:
+    """Cancels `scope` when the client hangs up, or when the provider of a stream stays silent for too long; pings a client that
+    waits. To be stopped in every case."""
+
+    __slots__ = (
+        "_exchange",
+        "_heard",
+        "_idle_after",
+        "_loop",
+        "_ping",
+        "_ping_after",
+        "_scope",
+        "_task",
+        "_timer",
+        "gone",
+        "stalled",
+    )
+
+    def __init__(self, exchange: Exchange, scope: CancelScope, ping_after: float, idle_after: float) -> None:
+        self._exchange = exchange
+        self._scope = scope
+        self._ping_after, self._idle_after = ping_after, idle_after
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self.gone = False
+        self.stalled = False
+        self._ping: asyncio.Task[None] | None = None
+        self._task = self._loop.create_task(self._disconnected())
+        self._timer = self._loop.call_later(self._pause(), self._look)
+
+    def heard(self) -> None:
+        """The provider sent something."""
+        self._heard = self._loop.time()
+
+    async def stop(self) -> None:
+        """Ends the watch."""
+        self._timer.cancel()
+        tasks = [task for task in (self._task, self._ping) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _pause(self) -> float:
+        return max(min(self._ping_after, self._idle_after) / 4, 0.01)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self._exchange.streaming:
+            if now - self._heard >= self._idle_after:
+                self.stalled = True
+                self._scope.cancel()
+                return
+            if now - self._exchange.written_at >= self._ping_after and (self._ping is None or self._ping.done()):
+                self._ping = self._loop.create_task(self._exchange.write(PING))
+        self._timer = self._loop.call_later(self._pause(), self._look)
+
+    async def _disconnected(self) -> None:
+        await self._exchange.disconnected()
+        self.gone = True
+        self._scope.cancel()
+
+
+def _too_large(limit: int) -> GatewayError:
+    return GatewayError(Code.REQUEST_TOO_LARGE, f"The body is larger than {limit} bytes.")

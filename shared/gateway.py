@@ -1,0 +1,121 @@
+"""The story of one completion: who asks, for what, who serves it, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from anyio import CancelScope
+
+from shared.attempts import first_answer, pair
+from shared.callers import Caller
+from shared.choosing import Choice, choose
+from shared.context import Gateway
+from shared.delivery import deliver, end
+from shared.dialects import Dialect
+from shared.errors import Code, GatewayError, invalid, unsupported
+from shared.exchange import ClientGoneError, Exchange
+from shared.keys import Opened, Want
+from shared.ledger import Ledger, request_id
+from shared.plan import Ask
+from shared.routing import Route, candidates, shape_of
+
+log = logging.getLogger("ekai.gateway")
+
+CLIENT_CLOSED = 499
+"""nginx's status for a client that hung up; only the row ever shows it."""
+
+
+async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> None:
+    """Serves one request of a client API, from its token to its row. Raises nothing but the server's own cancellation."""
+    now = int(gateway.clock() * 1000)
+    ledger = Ledger(gateway.store, request_id(now), now, client.api)
+    try:
+        await _serve(exchange, gateway, client, ledger)
+    except ClientGoneError:
+        with CancelScope(shield=True):
+            await ledger.close("client_gone", CLIENT_CLOSED)
+    except GatewayError as error:
+        await _refuse(exchange, client, ledger, error)
+    except Exception:
+        log.exception("an unexpected error", extra={"request_id": ledger.id})
+        await _refuse(
+            exchange, client, ledger, GatewayError(Code.INTERNAL_ERROR, "The gateway failed; it has logged why.")
+        )
+    finally:
+        with CancelScope(shield=True):
+            await ledger.close("broken", 500)
+
+
+async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: Ledger) -> None:
+    caller = ledger.caller = await gateway.callers.identify(exchange.headers)
+    ask = Ask(await exchange.body(gateway.settings.max_body_bytes), client, exchange.headers)
+    ledger.model_requested, ledger.stream, ledger.request_chars = ask.model, ask.stream, len(ask.raw)
+    require_content(ask)
+    choice = choose(caller.preferences, ask.model, gateway.catalog)
+    ledger.model = choice.match.model.id
+    last, attempt, settings = b"", None, gateway.settings
+    with CancelScope() as scope:
+        watch = exchange.watch(scope, settings.ping_interval, settings.stream_idle_timeout)
+        try:
+            routes, opened = await _routes(gateway, caller, ask, choice)
+            await gateway.budgets.hold(ledger.id, ledger.at, routes[0].estimate)
+            attempt = await first_answer(gateway, ask, choice, routes, opened, ledger)
+            last = await deliver(exchange, attempt, choice, ledger, watch)
+        finally:
+            with CancelScope(shield=True):
+                await watch.stop()
+            if attempt is not None:
+                attempt.answer.close()
+    if watch.gone:
+        raise ClientGoneError
+    if attempt is not None:
+        await end(exchange, attempt, ledger, last, watch)
+
+
+def require_content(ask: Ask) -> None:
+    """Raises VALIDATION_ERROR for a body without a conversation, before anybody is asked for anything."""
+    field = "input" if ask.client.api == "responses" else "messages"
+    value = ask.body.get(field)
+    if ask.client.api == "responses":
+        elsewhere = any(ask.body.get(name) for name in ("prompt", "previous_response_id", "conversation"))
+        if isinstance(value, str | list) and (value or elsewhere):
+            return
+        if value is None and elsewhere:
+            return
+        raise invalid("`input` must be a string or a list of items, and must not be empty.", field)
+    if not isinstance(value, list) or not value:
+        raise invalid("`messages` must be a list with at least one message.", field)
+
+
+async def _routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) -> tuple[list[Route], Opened]:
+    """The routes whose keys the caller may use, the best first."""
+    moment = datetime.fromtimestamp(gateway.clock(), UTC)
+    shape = shape_of(ask.body, len(ask.raw))
+    routes = candidates(choice.match, gateway.catalog, gateway.catalog.providers, ask.client.api, shape, moment)
+    if not routes:
+        raise unsupported(f"No provider here serves `{choice.name}` over this API or a translation of it.", "model")
+    wants = [Want(route.provider.id, (*route.names, choice.name)) for route in routes]
+    opened = await gateway.keys.open(caller.owner, caller.address, wants)
+    usable = [route for route in routes if route.provider.id in opened.keys]
+    if not usable:
+        raise GatewayError(Code.SECRET_NOT_FOUND, f"The owner has no key for a provider that serves `{choice.name}`.")
+    now = gateway.clock()
+    usable.sort(key=lambda route: gateway.health.out(pair(route, opened), now))
+    return usable, opened
+
+
+async def _refuse(exchange: Exchange, client: Dialect, ledger: Ledger, error: GatewayError) -> None:
+    """The error in the client's own shape; in a reply that has begun there is only its end."""
+    if exchange.started:
+        with CancelScope(shield=True):
+            await ledger.close("broken", error.status, error)
+        await exchange.finish()
+        return
+    status = 529 if error.code is Code.OVERLOADED and client.api == "messages" else error.status
+    by_provider = error.code is Code.PROVIDER_ERROR and error.status >= 500
+    with CancelScope(shield=True):
+        await ledger.close("broken" if by_provider or error.status >= 500 else "refused", status, error)
+    await exchange.reply_json(
+        status, client.write_error(error, ledger.id), {"x-request-id": ledger.id, **error.headers}
+    )

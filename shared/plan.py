@@ -1,0 +1,149 @@
+"""A route and a client's body to the HTTP call that goes out: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import orjson
+
+from shared.canonical import Json, Request
+from shared.dialects import Dialect, Reading, dialect
+from shared.errors import invalid
+from shared.keys import ProviderKey
+from shared.routing import Route
+from shared.version import USER_AGENT
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One POST to a provider. Neither headers nor body show in a repr: they hold a key and a conversation."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The call, what had to be dropped (by the client's names), and what a reader of the reply must know (None: it passes through)."""
+
+    route: Route
+    call: Call
+    dropped: tuple[str, ...]
+    reading: Reading | None
+
+
+class Ask:
+    """A client's request as it came: bytes, parsed body, dialect. Its canonical form is read when it is first needed."""
+
+    __slots__ = ("_request", "body", "client", "headers", "model", "raw", "stream")
+
+    def __init__(self, raw: bytes, client: Dialect, headers: Mapping[str, str]) -> None:
+        self.raw = raw
+        self.client = client
+        self.headers = headers
+        self.body = read_json(raw)
+        self.model = _text(self.body, "model")
+        self.stream = _flag(self.body, "stream")
+        self._request: Request | None = None
+
+    @property
+    def request(self) -> Request:
+        """The canonical form. Raises VALIDATION_ERROR or UNSUPPORTED_BY_MODEL."""
+        if self._request is None:
+            self._request = self.client.read_request(self.body)
+        return self._request
+
+
+def read_json(raw: bytes) -> Json:
+    """A JSON object. Raises VALIDATION_ERROR."""
+    try:
+        body = orjson.loads(raw)
+    except ValueError as error:
+        raise invalid(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise invalid("The body must be a JSON object.")
+    return body
+
+
+def _text(body: Json, name: str) -> str:
+    value = body.get(name)
+    if value is None:
+        raise invalid(f"`{name}` is missing.", name)
+    if not isinstance(value, str) or not value.strip():
+        raise invalid(f"`{name}` must be a non-empty string.", name)
+    return value
+
+
+def _flag(body: Json, name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"`{name}` must be true or false.", name)
+    return bool(value)
+
+
+def plan(ask: Ask, route: Route, key: ProviderKey) -> Plan:
+    """The call for this route. Raises UNSUPPORTED_BY_MODEL where the request can't be served there."""
+    target = route.target
+    if route.native:
+        payload, dropped = _adapted(ask, route)
+        return Plan(route, _call(ask, route, key, payload), dropped, None)
+    written = dialect(route.endpoint.api).write_request(ask.request, target)
+    body = {**route.provider.body_defaults, **written.body}
+    names = ask.client.names
+    dropped = tuple(dict.fromkeys(names.get(name, name) for name in (*ask.request.dropped, *written.dropped)))
+    return Plan(route, _call(ask, route, key, orjson.dumps(body)), dropped, Reading(target, written.tools))
+
+
+def _adapted(ask: Ask, route: Route) -> tuple[bytes, tuple[str, ...]]:
+    """The client's own bytes where nothing but the model's name has to change."""
+    named = ask.body if ask.model == route.offer.id else {**ask.body, "model": route.offer.id}
+    adapted, dropped = ask.client.adapt(named, route.target)
+    if adapted is not named:
+        return orjson.dumps(adapted), dropped
+    if named is ask.body:
+        return ask.raw, dropped
+    return _with_model(ask.raw, ask.model, route.offer.id) or orjson.dumps(named), dropped
+
+
+def _with_model(raw: bytes, old: str, new: str) -> bytes | None:
+    """`raw` with the model's name exchanged in place; None unless exactly one place can be meant.
+
+    Inside a JSON string the quotes would be escaped, so what matches is a member; a nested one makes it two.
+    """
+    member = re.compile(rb'("model"\s*:\s*)' + re.escape(orjson.dumps(old)))
+    changed, count = member.subn(lambda found: found[1] + orjson.dumps(new), raw)
+    return changed if count == 1 else None
+
+
+def _call(ask: Ask, route: Route, key: ProviderKey, payload: bytes) -> Call:
+    provider, endpoint = route.provider, route.endpoint
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream" if ask.stream else "application/json",
+        "user-agent": USER_AGENT,
+        **provider.headers,
+    }
+    for name in provider.forward_headers:
+        if (value := ask.headers.get(name)) is not None:
+            headers[name] = value
+    if endpoint.auth is not None and key.value:
+        auth = endpoint.auth
+        headers[auth.header] = f"{auth.scheme} {key.value}" if auth.scheme else key.value
+    return Call(_url(route, ask.stream), headers, payload, ask.stream)
+
+
+def _url(route: Route, stream: bool) -> str:
+    endpoint = route.endpoint
+    method = "streamGenerateContent" if stream else "generateContent"
+    path = (
+        endpoint.path.format(model=quote(route.offer.id, safe=":@"), method=method)
+        if "{" in endpoint.path
+        else endpoint.path
+    )
+    query = f"?{endpoint.query}" if endpoint.query and stream else ""
+    return f"{route.provider.root.rstrip('/')}{path}{query}"

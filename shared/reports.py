@@ -1,0 +1,158 @@
+"""Usage as people read it: which rows a query means, and their form in JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from shared.canonical import Json
+from shared.chain import checksum_address
+from shared.errors import invalid
+from shared.metering import dollars, exact_dollars
+from shared.store import Scope, Totals, UsageQuery, UsageRow
+
+_WEEK = timedelta(days=7)
+_DEFAULT_ROWS = 1000
+_MOST_ROWS = 100_000
+_CSV = (
+    "request_id", "provider", "model", "timestamp", "input_tokens", "cache_write_input_tokens", "cache_read_input_tokens",
+    "output_tokens", "total_tokens", "input_cost_usd", "cache_write_cost_usd", "cache_read_cost_usd", "output_cost_usd",
+    "total_cost_usd",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A query, and how its answer is shown."""
+
+    query: UsageQuery
+    scope: Scope
+    zone: tzinfo
+    csv: bool
+
+
+def read_report(query: Mapping[str, str], scope: Scope, who: str | None, now: float) -> Report:
+    """From the query string. Times are RFC 3339; one without an offset is meant in `timezone`. Raises VALIDATION_ERROR."""
+    zone = _zone(query.get("timezone") or "UTC")
+    end = _time(query, "endTime", zone) or datetime.fromtimestamp(now, UTC) + timedelta(seconds=1)
+    start = _time(query, "startTime", zone) or end - _WEEK
+    if start >= end:
+        raise invalid("`startTime` must be before `endTime`.", "startTime")
+    form = query.get("format", "json")
+    if form not in ("json", "csv"):
+        raise invalid("`format` may be `json` or `csv`.", "format")
+    asked = UsageQuery(_ms(start), _ms(end), who, _limit(query.get("limit")), with_strangers=scope == "all")
+    return Report(asked, scope, zone, form == "csv")
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError):  # also ZoneInfoNotFoundError
+        raise invalid("`timezone` must be an IANA name such as `Europe/Berlin` or `UTC`.", "timezone") from None
+    except KeyError:
+        raise invalid("`timezone` must be an IANA name such as `Europe/Berlin` or `UTC`.", "timezone") from None
+
+
+def _time(query: Mapping[str, str], name: str, zone: tzinfo) -> datetime | None:
+    text = query.get(name)
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign that the query string made a blank
+    except ValueError:
+        raise invalid(f"`{name}` must be a time in RFC 3339, such as 2026-11-24T00:00:00Z.", name) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _ms(moment: datetime) -> int:
+    return max(int(moment.timestamp() * 1000), 0)
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_ROWS
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= _MOST_ROWS:
+        raise invalid(f"`limit` must be between 1 and {_MOST_ROWS}.", "limit")
+    return int(text)
+
+
+def write_report(totals: Totals, rows: Sequence[UsageRow], report: Report) -> Json:
+    """The contract's form, in dollars."""
+    return {
+        "totalRequests": totals.requests,
+        "totalCost": dollars(totals.cost),
+        "totalTokens": totals.tokens,
+        "costByProvider": {name: dollars(cost) for name, cost in totals.by_provider.items()},
+        "costByModel": {name: dollars(cost) for name, cost in totals.by_model.items()},
+        "records": [_record(row, report) for row in rows],
+    }
+
+
+def _record(row: UsageRow, report: Report) -> Json:
+    tokens, cost = row.tokens, row.cost
+    record: Json = {
+        "id": row.id,
+        "request_id": row.id,
+        "provider": row.provider,
+        "model": row.model,
+        "model_requested": row.model_requested,
+        "timestamp": _stamp(row, report.zone),
+        "api": row.api,
+        "stream": row.stream,
+        "outcome": row.outcome,
+        "status": row.status,
+        "error": row.error or None,
+        "input_tokens": tokens.input,
+        "cache_write_input_tokens": tokens.cache_write,
+        "cache_read_input_tokens": tokens.cache_read,
+        "output_tokens": tokens.output,
+        "reasoning_tokens": tokens.reasoning,
+        "total_tokens": tokens.total,
+        "estimated": row.estimated,
+        "input_cost": dollars(cost.input) if cost else None,
+        "cache_write_cost": dollars(cost.cache_write) if cost else None,
+        "cache_read_cost": dollars(cost.cache_read) if cost else None,
+        "output_cost": dollars(cost.output) if cost else None,
+        "fees": dollars(cost.fees) if cost else None,
+        "total_cost": dollars(cost.total) if cost else None,
+        "provider_cost": dollars(row.provider_cost),
+        "currency": "USD",
+        "duration_ms": row.duration_ms,
+        "first_byte_ms": row.first_byte_ms,
+        "attempts": row.attempts,
+        "created_at": _stamp(row, report.zone),
+    }
+    if report.scope != "public":
+        record["caller"] = checksum_address(row.caller) if row.caller else None
+        record["owner"] = checksum_address(row.owner) if row.owner else None
+        record["request_hash"] = row.request_hash or None
+    return record
+
+
+def _stamp(row: UsageRow, zone: tzinfo) -> str:
+    moment = datetime.fromtimestamp(row.at / 1000, zone)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def write_csv(rows: Sequence[UsageRow], report: Report) -> str:
+    """The contract's columns; costs are exact decimals, empty where there is no price."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV)
+    for row in rows:
+        tokens, cost = row.tokens, row.cost
+        costs = (cost.input, cost.cache_write, cost.cache_read, cost.output, cost.total) if cost else (None,) * 5
+        counts = (tokens.input, tokens.cache_write, tokens.cache_read, tokens.output, tokens.total)
+        shown = ("" if nano is None else exact_dollars(nano) for nano in costs)
+        writer.writerow((row.id, _safe(row.provider), _safe(row.model), _stamp(row, report.zone), *counts, *shown))
+    return out.getvalue()
+
+
+def _safe(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -1,0 +1,146 @@
+"""Which offers can serve a request, in which order, and why: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalog.types import Catalog, Endpoint, Match, Model, Offer, Provider
+from shared.canonical import Json, Target, Usage
+from shared.dialects import Api
+from shared.metering import cost_of, estimated_tokens
+
+_WAYS: Mapping[Api, tuple[Api, ...]] = {
+    "chat_completions": ("chat_completions", "responses", "messages", "gemini"),
+    "messages": ("messages", "gemini", "responses", "chat_completions"),
+    "responses": ("responses", "gemini", "messages", "chat_completions"),
+    "gemini": ("gemini",),
+}
+"""Client API -> provider APIs, the least lossy first (Google's chat form loses signatures and PDFs: native comes before it)."""
+
+_PREFERRED: Mapping[str, str] = {"xai": "xai"}
+"""Vendors whose models go to one provider first, whatever they cost elsewhere (contract, Routing 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known of a request's size before it is sent, in tokens."""
+
+    input: int
+    cached: int
+    output: int
+    tools: bool = False
+    reasoning: bool = True  # nothing in the request turns it off
+
+    @property
+    def usage(self) -> Usage:
+        """As if it were over."""
+        return Usage(input=self.input, cache_read=self.cached, output=self.output)
+
+
+HABITUAL_OUTPUT = 1_000
+"""Tokens that a reply takes when nobody limits it, for comparing prices."""
+_CACHED_PERCENT = 75
+"""Share of a running conversation's prompt that a warm cache holds."""
+
+
+def shape_of(body: Json, size: int) -> Shape:
+    """The size of a request in any client API, from its parsed body and its length in bytes."""
+    tokens = estimated_tokens(size)
+    limits = (body.get("max_completion_tokens"), body.get("max_output_tokens"), body.get("max_tokens"))
+    limit = next((value for value in limits if isinstance(value, int) and value > 0), HABITUAL_OUTPUT)
+    turns = body.get("messages", body.get("input"))
+    goes_on = isinstance(turns, list) and len(turns) > 2
+    return Shape(
+        input=tokens,
+        cached=tokens * _CACHED_PERCENT // 100 if goes_on else 0,
+        output=min(limit, HABITUAL_OUTPUT),
+        tools=bool(body.get("tools") or body.get("functions")),
+        reasoning=not _reasoning_is_off(body),
+    )
+
+
+def _reasoning_is_off(body: Json) -> bool:
+    match body:
+        case {"reasoning_effort": "none"} | {"reasoning": {"effort": "none"}} | {"thinking": {"type": "disabled"}}:
+            return True
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to serve a request. `estimate` is nano-dollars, None where no price is known."""
+
+    model: Model
+    offer: Offer
+    provider: Provider
+    endpoint: Endpoint
+    native: bool
+    estimate: int | None = None
+
+    @property
+    def first_party(self) -> bool:
+        """Whether the provider made the model."""
+        return self.model.vendor in self.provider.vendor_of
+
+    @property
+    def target(self) -> Target:
+        """Whom the request is written for."""
+        return self.offer.target(self.endpoint)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which an owner may have allowed the model."""
+        return tuple(dict.fromkeys((self.model.id, self.offer.id, *self.model.aliases)))
+
+
+def candidates(
+    match: Match, catalog: Catalog, offered: Iterable[str], client: Api, shape: Shape, at: datetime
+) -> list[Route]:
+    """All routes over the providers in `offered`, one for each offer, the best first."""
+    usable = frozenset(offered) & frozenset(match.pinned or catalog.providers)
+    routes: list[Route] = []
+    for offer in match.model.offers:
+        if offer.provider not in usable:
+            continue
+        provider = catalog.providers[offer.provider]
+        api = _way(offer, provider, client, shape)
+        if api is None:
+            continue
+        estimate = estimate_of(offer, provider, shape, at)
+        routes.append(Route(match.model, offer, provider, provider.endpoints[api], api == client, estimate))
+    return ranked(routes, match.pinned)
+
+
+def _way(offer: Offer, provider: Provider, client: Api, shape: Shape) -> Api | None:
+    apis = [api for api in _WAYS[client] if api in offer.apis and api in provider.endpoints]
+    if "responses" in apis and client != "responses" and offer.flags.tools_need_responses and shape.tools:
+        return "responses" if shape.reasoning else apis[0]
+    return apis[0] if apis else None
+
+
+def estimate_of(offer: Offer, provider: Provider, shape: Shape, at: datetime) -> int | None:
+    """What this request would cost there, in nano-dollars."""
+    price = offer.price(at)
+    return None if price is None else cost_of(shape.usage, price, at, provider.surcharge_ppm).total
+
+
+def ranked(routes: Sequence[Route], pinned: tuple[str, ...] = ()) -> list[Route]:
+    """Pins in their order, the vendor's preferred provider, then the cheapest; ties to the native dialect, then to the first
+    party. What has no price comes last."""
+
+    def order(route: Route) -> tuple[object, ...]:
+        preferred = _PREFERRED.get(route.model.vendor)
+        return (
+            pinned.index(route.provider.id) if pinned else 0,
+            preferred is not None and route.provider.id != preferred,
+            route.estimate is None,
+            route.estimate or 0,
+            not route.native,
+            not route.first_party,
+            route.provider.id,
+        )
+
+    return sorted(routes, key=order)
