@@ -1,0 +1,49 @@
+"""Anthropic's Messages API, for clients and providers.
+
+https://platform.claude.com/docs/en/api/messages
+"""
+
+from __future__ import annotations
+
+from shared.canonical import Json, Target
+from shared.dialects import Dialect, Repair
+from shared.dialects.anthropic.adapt import adapt, write_count_request
+from shared.dialects.anthropic.errors import read_error, write_error
+from shared.dialects.anthropic.meter import Meter
+from shared.dialects.anthropic.request import read_request, write_request
+from shared.dialects.anthropic.response import read_response, write_response
+from shared.dialects.anthropic.stream import StreamReader, StreamWriter
+from shared.dialects.anthropic.write_stream import ping
+
+__all__ = ["DIALECT", "ping", "write_count_request"]
+
+
+def repair(body: Json, target: Target) -> Repair | None:
+    """No provider of this API is known to need mending."""
+    return None
+
+
+DIALECT = Dialect(
+    api="messages",
+    read_request=read_request,
+    write_request=write_request,
+    read_response=read_response,
+    write_response=write_response,
+    stream_reader=StreamReader,
+    stream_writer=StreamWriter,
+    meter=Meter,
+    adapt=adapt,
+    repair=repair,
+    read_error=read_error,
+    write_error=write_error,
+    names={
+        "stop": "stop_sequences",
+        "user": "metadata.user_id",
+        "cache": "cache_control",
+        "format": "output_config.format",
+        "reasoning": "thinking",
+        "reasoning.effort": "output_config.effort",
+        "parallel_tools": "tool_choice.disable_parallel_tool_use",
+        "tools.deferred": "tools.defer_loading",
+    },
+)

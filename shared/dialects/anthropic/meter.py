@@ -1,0 +1,103 @@
+"""Counts a Messages reply that passes through.
+
+https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from shared.canonical import Json, Usage
+from shared.dialects.anthropic.errors import error_event
+from shared.dialects.anthropic.usage import overlay, read_usage
+from shared.errors import GatewayError
+from shared.sse import SSE
+
+_FRAME = 90  # bytes of a delta that are none of its text
+
+
+class Meter:
+    """Looks at what may hold usage or the end; the rest is only measured."""
+
+    __slots__ = ("_counts", "ended", "failed", "model", "output_chars", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.model = ""
+        self.ended = False
+        self.failed = False
+        self.output_chars = 0
+        self._counts: Json = {}
+
+    def see(self, event: SSE) -> None:
+        """One event of a stream."""
+        data = event.data
+        if event.event == "content_block_delta" or b'"content_block_delta"' in data[:40]:
+            if b'"signature_delta"' not in data:
+                self.output_chars += _length(data)
+            return
+        if b'"usage"' in data or b"message_stop" in data or b'"error"' in data or b"message_start" in data:
+            try:
+                value = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                return
+            if isinstance(value, dict):
+                self._event(value)
+
+    def _event(self, value: Json) -> None:
+        match value.get("type"):
+            case "message_start":
+                message = value.get("message")
+                if isinstance(message, dict):
+                    self._model(message)
+                    self._count(message.get("usage"))
+            case "message_delta":
+                self._count(value.get("usage"))
+            case "message_stop":
+                self.ended = True
+            case kind if kind == "error" or (not isinstance(kind, str) and value.get("error")):
+                self.failed = True
+
+    def whole(self, body: Json) -> None:
+        """A whole reply."""
+        self._model(body)
+        self._count(body.get("usage"))
+        self.failed = body.get("type") == "error" or bool(body.get("error"))
+        self.ended = not self.failed
+        content = body.get("content")
+        if isinstance(content, list):
+            self.output_chars += sum(map(_size, content))
+
+    def break_off(self, error: GatewayError) -> bytes:
+        """The error event; nothing after the end."""
+        return b"" if self.ended or self.failed else error_event(error)
+
+    def _model(self, message: Json) -> None:
+        model = message.get("model")
+        if isinstance(model, str):
+            self.model = model
+
+    def _count(self, usage: Any) -> None:
+        if not isinstance(usage, dict):
+            return
+        self._counts = overlay(self._counts, usage)
+        counted = read_usage(self._counts)
+        if counted.reported:
+            self.usage = counted
+
+
+def _length(data: bytes) -> int:
+    """Characters that a delta brings, roughly: from its last opening quote to the closing braces."""
+    start = data.rfind(b'":"')
+    return max(len(data) - start - 6, 0) if start >= 0 else max(len(data) - _FRAME, 0)
+
+
+def _size(block: Any) -> int:
+    match block:
+        case {"text": str(text)} | {"thinking": str(text)}:
+            return len(text)
+        case {"type": "tool_use", "input": wanted}:
+            return len(str(wanted))
+    return 0
