@@ -1,0 +1,266 @@
+"""A streamed reply, read: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent.
+
+Every event is a whole `GenerateContentResponse` that adds parts to those before it. There is no terminal event: the reply is
+over when the bytes are, and complete if a finish reason was among them. A whole reply is a stream of one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from typing import Literal
+
+import orjson
+
+from shared.canonical import (
+    Block,
+    BlockEnd,
+    BlockStart,
+    Delta,
+    Event,
+    Failed,
+    Finish,
+    HostedCall,
+    Json,
+    Opaque,
+    Start,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from shared.dialects import Reading
+from shared.dialects.gemini.errors import error_of
+from shared.dialects.gemini.fields import mapping, rows, string
+from shared.dialects.gemini.grounding import citations, hosted_calls
+from shared.dialects.gemini.parts import HostedPairs, call_arguments, logprobs_of, media_block
+from shared.dialects.gemini.turns import SIGNATURE
+from shared.dialects.gemini.usage import FAILURES, REASONS, read_usage, searches
+from shared.errors import Code, GatewayError
+from shared.sse import SSE
+
+_END = BlockEnd()
+_TEXT = BlockStart(Text(""))
+_THINKING = BlockStart(Thinking())
+_LATE = ("groundingMetadata", "citationMetadata", "urlContextMetadata")  # told when the text is there
+
+
+class StreamReader:
+    """Canonical events from Gemini's. See `shared.dialects.StreamReader`."""
+
+    __slots__ = (
+        "_calls",
+        "_feedback",
+        "_id",
+        "_late",
+        "_maker",
+        "_model",
+        "_names",
+        "_open",
+        "_over",
+        "_pairs",
+        "_pieces",
+        "_reason",
+        "_signed",
+        "_started",
+        "_usage",
+    )
+
+    def __init__(self, reading: Reading) -> None:
+        self._maker = reading.target.provider
+        self._model = reading.target.model
+        self._names = reading.tools
+        self._id = ""
+        self._started = self._over = False
+        self._open: Literal["", "text", "thinking"] = ""
+        self._signed = False  # the open block's part: what follows is another part
+        self._pieces: list[str] = []  # of the last text, for the places of citations
+        self._calls = 0
+        self._pairs = HostedPairs()
+        self._usage: Json | None = None
+        self._late: Json = {}
+        self._reason: tuple[str, str] | None = None
+        self._feedback: tuple[str, str] | None = None
+
+    def feed(self, event: SSE) -> list[Event]:
+        """The canonical events that this one completes."""
+        if self._over or event.data == b"[DONE]":
+            return []
+        try:
+            body = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            return self._fail("The provider sent an event that is no JSON.")
+        return self.take(body)
+
+    def take(self, body: object) -> list[Event]:
+        """The same for an event that is parsed already."""
+        if self._over:
+            return []
+        if isinstance(body, list) and len(body) == 1:
+            body = body[0]
+        if not isinstance(body, dict):
+            return self._fail("The provider sent an event that is no JSON object.")
+        if body.get("error"):
+            self._over = True
+            return [Failed(error_of(200, body))]
+        out: list[Event] = []
+        self._envelope(body, out)
+        match body.get("candidates"):
+            case [dict() as candidate, *_]:
+                try:
+                    self._candidate(candidate, out)
+                except GatewayError as error:
+                    self._over = True
+                    return [*out, Failed(error)]
+        return out
+
+    def close(self) -> list[Event]:
+        """`Finish`, or `Failed` where no finish reason came."""
+        if self._over:
+            return []
+        if self._reason is None and self._feedback is None:
+            return self._fail("The provider's reply ended before it was complete.")
+        self._over = True
+        out: list[Event] = []
+        if self._open == "text" and self._late:
+            out += [Delta(citation=one) for one in citations(self._late, "".join(self._pieces))]
+        for pair in self._pairs.rest():
+            self._show(pair, out)
+        for hosted in hosted_calls(self._late, self._pairs.kinds):
+            self._show(hosted, out)
+        self._close_block(out)
+        out.append(self._finish())
+        return out
+
+    def _fail(self, message: str) -> list[Event]:
+        self._over = True
+        return [Failed(GatewayError(Code.PROVIDER_ERROR, message))]
+
+    def _finish(self) -> Finish:
+        usage = read_usage(self._usage, searches(self._late))
+        if self._reason is None:
+            reason, message = self._feedback or ("", "")
+            return Finish("refusal", usage, detail=message or f"The prompt was blocked by the provider ({reason}).")
+        reason, message = self._reason
+        stop = REASONS.get(reason, "end")
+        if stop == "refusal":
+            return Finish(stop, usage, detail=message or f"The reply was stopped by the provider ({reason}).")
+        return Finish("tool_call" if stop == "end" and self._calls else stop, usage)
+
+    def _envelope(self, body: Json, out: list[Event]) -> None:
+        if isinstance(metadata := body.get("usageMetadata"), dict):
+            self._usage = {**self._usage, **metadata} if self._usage else metadata
+        if not self._started:
+            self._started = True
+            self._id = string(body, "responseId")
+            self._model = string(body, "modelVersion") or self._model
+            out.append(Start(self._id, self._model, read_usage(self._usage) if self._usage else None))
+        feedback = mapping(body, "promptFeedback")
+        if (reason := string(feedback, "blockReason")) and reason != "BLOCKED_REASON_UNSPECIFIED":
+            self._feedback = reason, string(feedback, "blockReasonMessage")
+
+    def _candidate(self, candidate: Json, out: list[Event]) -> None:
+        scored = logprobs_of(candidate["logprobsResult"]) if "logprobsResult" in candidate else ()
+        for part in rows(mapping(candidate, "content"), "parts"):
+            scored = self._part(part, scored, out)
+        if scored and self._open == "text":
+            out.append(Delta(logprobs=scored))
+        for key in _LATE:
+            if isinstance(candidate.get(key), dict):
+                self._late[key] = candidate[key]
+        reason = string(candidate, "finishReason")
+        if reason and reason != "FINISH_REASON_UNSPECIFIED":
+            message = string(candidate, "finishMessage")
+            if reason in FAILURES:
+                text = message or f"The provider could not complete the reply ({reason})."
+                raise GatewayError(Code.PROVIDER_ERROR, text, provider_code=reason)
+            self._reason = reason, message
+
+    def _part(self, part: Json, scored: tuple[Json, ...], out: list[Event]) -> tuple[Json, ...]:
+        """One part; answers the log probabilities that are left for the texts after it."""
+        signature = string(part, "thoughtSignature")
+        opaque = Opaque(self._maker, SIGNATURE, signature) if signature else None
+        text = part.get("text")
+        if isinstance(text, str):
+            kind: Literal["text", "thinking"] = "thinking" if part.get("thought") is True else "text"
+            return self._words(kind, text, opaque, scored, out)
+        if isinstance(call := part.get("functionCall"), dict):
+            self._call(call, opaque, out)
+            return scored
+        if made := media_block(part):
+            if opaque:
+                self._bare(opaque, out)
+            self._show(made, out)
+        elif self._pairs.is_half(part):
+            if pair := self._pairs.take(part):
+                self._show(pair, out)
+        elif opaque:
+            self._bare(opaque, out)
+        return scored
+
+    def _words(
+        self,
+        kind: Literal["text", "thinking"],
+        text: str,
+        opaque: Opaque | None,
+        scored: tuple[Json, ...],
+        out: list[Event],
+    ) -> tuple[Json, ...]:
+        """Text or a thought. Parts are joined up to the one that is signed, as Google joins them in a whole reply."""
+        if not text and opaque is None:
+            return scored
+        if self._open != kind or self._signed:
+            if not text and opaque is not None:
+                self._bare(opaque, out)
+                return scored
+            self._close_block(out)
+            out.append(_TEXT if kind == "text" else _THINKING)
+            self._open = kind
+            self._pieces.clear()
+        self._signed = opaque is not None
+        if kind == "thinking":
+            out.append(Delta(text, opaque))
+            return scored
+        self._pieces.append(text)
+        out.append(Delta(text, opaque, logprobs=scored))
+        return ()
+
+    def _bare(self, opaque: Opaque, out: list[Event]) -> None:
+        """A signature with no text to stand on: a thought that shows nothing carries it through every client."""
+        self._show(Thinking(opaque=opaque), out)
+
+    def _show(self, block: Block, out: list[Event]) -> None:
+        """A block that comes whole."""
+        self._close_block(out)
+        if isinstance(block, HostedCall) and not block.id:
+            block = replace(block, id=self._new_id("hosted", block.name))
+        out += (BlockStart(block), _END)
+
+    def _call(self, call: Json, opaque: Opaque | None, out: list[Event]) -> None:
+        name = string(call, "name")
+        if not name:
+            return
+        self._close_block(out)
+        ref = self._names.client(name)
+        arguments = call_arguments(call.get("args"), ref.kind)
+        identity = string(call, "id") or self._new_id("call", f"{name}{arguments}")
+        self._calls += 1
+        block = ToolCall(identity, ref.name, "", ref.kind, ref.namespace, opaque)
+        out += (BlockStart(block), Delta(arguments), _END)
+
+    def _close_block(self, out: list[Event]) -> None:
+        if self._open:
+            out.append(_END)
+            self._open = ""
+            self._signed = False
+
+    def _new_id(self, prefix: str, salt: str) -> str:
+        """An id where Google gives none: the same for the same reply, streamed or whole."""
+        return f"{prefix}_{sha256(f'{self._id}:{self._calls}:{salt}'.encode()).hexdigest()[:24]}"
+
+
+def events_of(body: object, reading: Reading) -> Iterator[Event]:
+    """A whole reply as canonical events."""
+    reader = StreamReader(reading)
+    yield from reader.take(body)
+    yield from reader.close()
