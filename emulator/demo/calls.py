@@ -92,6 +92,8 @@ def _call(tool: Tool, text: str) -> Call:
         return Call(tool.name, _free_text(tool, text), "custom", tool.namespace)
     place = text.find(tool.name)
     given = _object_in(text[place + len(tool.name) :] if place >= 0 else text)
+    if given is not None and place < 0 and not given.keys() <= ((tool.schema or {}).get("properties") or {}).keys():
+        given = None  # it was meant for another tool
     arguments = given if given is not None else _arguments(tool, text)
     return Call(tool.name, orjson.dumps(arguments).decode(), tool.kind, tool.namespace)
 

@@ -29,7 +29,7 @@ _CHAT = (
 )
 _MESSAGES = ("/v1/messages", "/api/v1/messages", "/api/anthropic/v1/messages")
 _RESPONSES = ("/v1/responses", "/openai/v1/responses", "/api/v1/responses")
-_GEMINI = "/v1beta/models/{model}:"
+_GEMINI = ("/v1beta/models/{model}:", "/v1/models/{model}:")
 MODELS = ("demo", "demo-small")
 _REMEMBERED = 4096
 _HTML = b"<html><head><title>Error</title></head><body><h1>The server had an accident</h1></body></html>"
@@ -67,9 +67,9 @@ def demo_routes(pause: float = 0.015) -> list[Route]:
         *(route(path, messages.FACE) for path in _MESSAGES),
         *(route(f"{path}/count_tokens", messages.FACE, counting=True) for path in _MESSAGES),
         *(route(path, responses.FACE) for path in _RESPONSES),
-        route(_GEMINI + "generateContent", gemini.FACE),
-        route(_GEMINI + "streamGenerateContent", gemini.FACE, stream=True),
-        route(_GEMINI + "countTokens", gemini.FACE, counting=True),
+        *(route(path + "generateContent", gemini.FACE) for path in _GEMINI),
+        *(route(path + "streamGenerateContent", gemini.FACE, stream=True) for path in _GEMINI),
+        *(route(path + "countTokens", gemini.FACE, counting=True) for path in _GEMINI),
         Route("/v1/models", _models, methods=["GET"]),
     ]
 

@@ -109,6 +109,7 @@ class Prompt:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     thinks: bool = False
+    shows_thoughts: bool = True
     wants_json: bool = False
     schema: Json | None = None
     stream: bool = False

@@ -46,23 +46,13 @@ def _usage(usage: Usage) -> Json:
     return counts
 
 
-def _shows_thoughts(prompt: Prompt) -> bool:
-    match prompt.body.get("generationConfig") or prompt.body.get("generation_config"):
-        case {"thinkingConfig": {"includeThoughts": True}}:
-            return True
-        case {"thinking_config": {"include_thoughts": True}}:
-            return True
-        case _:
-            return False
-
-
 def _parts(prompt: Prompt, reply: Reply) -> list[tuple[Json, bool]]:
     """(part, it is text that is streamed in pieces)."""
     parts: list[tuple[Json, bool]] = []
     calls = 0
     for piece in reply.pieces:
         match piece:
-            case Thought(text=text) if _shows_thoughts(prompt):
+            case Thought(text=text) if prompt.shows_thoughts:
                 parts.append(({"text": text, "thought": True}, True))
             case Text(text=text):
                 parts.append(({"text": text}, True))

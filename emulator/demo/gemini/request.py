@@ -35,7 +35,7 @@ def read(body: Json, asked: Asked) -> Prompt:
         raise cached.refused("CachedContent not found (or permission denied)", status=403)
     config = root.get("generationConfig")
     config = Node({}, WORDING, "generation_config") if config is None else config.obj(*_CONFIG)
-    thinks, signed = _thinking(config.get("thinkingConfig"))
+    thinks, signed, shown = _thinking(config.get("thinkingConfig"))
     system: tuple[Turn, ...] = ()
     if (instruction := root.get("systemInstruction")) is not None:
         fields = instruction.obj("role", "parts")
@@ -54,26 +54,27 @@ def read(body: Json, asked: Asked) -> Prompt:
         max_tokens=None if limit is None else limit.whole(1),
         stop=_stop(config.get("stopSequences")),
         thinks=thinks,
+        shows_thoughts=shown,
         **_format(config),
         stream=asked.stream,
     )
 
 
-def _thinking(node: Node | None) -> tuple[bool, bool]:
-    """(it thinks, its calls must come back signed) (https://ai.google.dev/gemini-api/docs/thinking)."""
+def _thinking(node: Node | None) -> tuple[bool, bool, bool]:
+    """(it thinks, its calls must come back signed, thoughts are shown) (https://ai.google.dev/gemini-api/docs/thinking)."""
     if node is None:
-        return False, True
+        return False, True, False
     fields = node.obj("includeThoughts", "thinkingBudget", "thinkingLevel")
-    fields.flag("includeThoughts")
+    shown = fields.flag("includeThoughts")
     budget, level = fields.get("thinkingBudget"), fields.get("thinkingLevel")
     if budget is not None and level is not None:
         raise node.refused("You can only set only one of thinking budget and thinking level.")
     if budget is not None:
         size = budget.whole(-1, 32768)
-        return size != 0, size != 0
+        return size != 0, size != 0, shown
     if level is not None:
         level.among(*_LEVELS, *(name.lower() for name in _LEVELS))
-    return True, True
+    return True, True, shown
 
 
 def _sampling(config: Node) -> None:

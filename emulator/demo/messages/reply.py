@@ -81,7 +81,7 @@ def _blocks(prompt: Prompt, reply: Reply) -> Iterator[Json]:
     for i, piece in enumerate(reply.pieces):
         match piece:
             case Thought(text=text):
-                shown = "" if (prompt.body.get("thinking") or {}).get("display") == "omitted" else text
+                shown = text if prompt.shows_thoughts else ""
                 yield {"type": "thinking", "thinking": shown, "signature": mint("messages", prompt.seed, shown)}
             case Text(text=text, sources=()):
                 yield {"type": "text", "text": text}

@@ -64,6 +64,7 @@ def read(body: Json, asked: Asked) -> Prompt:
         max_tokens=limit,
         stop=_stop(root.get("stop_sequences")),
         thinks=thinks,
+        shows_thoughts=not thinks or root.value["thinking"].get("display") != "omitted",
         **_format(root),
         stream=root.flag("stream"),
         cache=_kept(marks),

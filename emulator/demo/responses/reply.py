@@ -120,11 +120,10 @@ def _item(prompt: Prompt, piece: object, index: int) -> Json:
 
 
 def _reasoning(prompt: Prompt, text: str, index: int) -> Json:
-    shown = (prompt.body.get("reasoning") or {}).get("summary") not in (None, "none")
     item: Json = {
         "id": minted("rs_", prompt.seed, index),
         "type": "reasoning",
-        "summary": [{"type": "summary_text", "text": text}] if shown else [],
+        "summary": [{"type": "summary_text", "text": text}] if prompt.shows_thoughts else [],
     }
     if "reasoning.encrypted_content" in (prompt.body.get("include") or ()):
         item["encrypted_content"] = mint("responses", prompt.seed)

@@ -59,6 +59,7 @@ def read(body: Json, asked: Asked) -> Prompt:
         parallel=root.flag("parallel_tool_calls", True),
         max_tokens=_limit(root),
         thinks=_thinks(root),
+        shows_thoughts=(body.get("reasoning") or {}).get("summary") not in (None, "none"),
         wants_json=wants_json,
         schema=schema,
         stream=_streams(root),
