@@ -25,6 +25,8 @@ from emulator.devchain.records import Call, Log, Mined, Outcome, RefusedError
 
 # Of a block: room for some hundred receipts in one transaction.
 GAS_LIMIT: Final = 15_000_000
+# Selector of `Error(string)`: https://docs.soliditylang.org/en/v0.8.24/control-structures.html#revert
+ERROR_STRING: Final = bytes.fromhex("08c379a0")
 BALANCE: Final = 1_000_000 * 10**18
 
 log = logging.getLogger(__name__)
@@ -203,8 +205,6 @@ class Blockchain:
             raise RefusedError("invalid chain id for signer")
         if transaction.gas > GAS_LIMIT:
             raise RefusedError("exceeds block gas limit")
-        if transaction.gas < transaction.intrinsic_gas:
-            raise RefusedError("intrinsic gas too low")
         head = self.head
         nonce = self.nonce(transaction.sender, head)
         if transaction.nonce < nonce:
@@ -272,4 +272,10 @@ def _gas_used(transaction: SignedTransactionAPI, computation: ComputationAPI) ->
 def _failure(computation: ComputationAPI) -> str | None:
     if computation.is_success:
         return None
-    return "execution reverted" if isinstance(computation.error, Revert) else str(computation.error)
+    if not isinstance(computation.error, Revert):
+        return str(computation.error)
+    output = computation.output
+    if not output.startswith(ERROR_STRING):
+        return "execution reverted"
+    length = int.from_bytes(output[36:68], "big")
+    return f"execution reverted: {output[68 : 68 + length].decode(errors='replace')}"

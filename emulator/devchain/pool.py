@@ -57,6 +57,8 @@ def read_transaction(builder: type[TransactionBuilderAPI], raw: bytes) -> Signed
         raise RefusedError("typed transaction too short")
     try:
         transaction = builder.decode(raw)
+        if transaction.gas < transaction.intrinsic_gas:
+            raise RefusedError("intrinsic gas too low")
         transaction.validate()
         # Without a look at the sender a signature that recovers to nobody would be found only in the block.
         _ = transaction.sender
