@@ -22,7 +22,7 @@ from shared.store.sqlite import SqliteStore
 from shared.upstream import Limits, Upstream
 
 DEMO = "demo"
-"""The provider that the emulator brings along; served only where the settings say so."""
+"""The provider that the emulator brings along; served only where DEMO_UPSTREAM_URL names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Gateway:
 def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway:
     """The gateway for these settings. Opens the store; touches no network."""
     variables = environment()
-    catalog = served(load(), settings, variables)
+    catalog = served_catalog(variables)
     store = SqliteStore(settings.database_path)
     return Gateway(
         settings=settings,
@@ -64,7 +64,12 @@ def _shown(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-def served(catalog: Catalog, settings: Settings, variables: Mapping[str, str]) -> Catalog:
+def served_catalog(variables: Mapping[str, str]) -> Catalog:
+    """The catalog in the repository, as it is served with these variables."""
+    return served(load(), variables)
+
+
+def served(catalog: Catalog, variables: Mapping[str, str]) -> Catalog:
     """The catalog with the providers that are on here, at the addresses that the settings name."""
     providers: dict[str, Provider] = {}
     for provider in catalog.providers.values():
@@ -72,7 +77,7 @@ def served(catalog: Catalog, settings: Settings, variables: Mapping[str, str]) -
         base = variables.get(provider.base_url_env, "") if provider.base_url_env else ""
         if provider.base_url_env and not (named or base):
             continue
-        if provider.id == DEMO and not (settings.demo or named):
+        if provider.id == DEMO and not named:
             continue
         root = named or base.rstrip("/").removesuffix("/v1") or provider.root
         providers[provider.id] = replace(provider, root=root.rstrip("/"))

@@ -20,12 +20,21 @@ class AbiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What an owner stored for a provider. `version` counts the owner's changes; `key_version` is the gateway key's now,
-    whatever key this was sealed to."""
+    """What an owner stored for a provider. `version` counts the owner's changes. `key_version` is the gateway key's to which
+    it was sealed; contracts before ours tell the present one's instead."""
 
     ciphertext: bytes
     version: int
     key_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoflKey:
+    """The gateway's key as registered: X25519 public key (empty before the first), version, whether it may be sealed to."""
+
+    public: bytes
+    version: int
+    active: bool
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,6 +58,11 @@ def is_model_permitted(owner: str, provider_id: bytes, model_id: bytes) -> bytes
 def get_secret_ciphertext(owner: str, provider_id: bytes) -> bytes:
     """`getSecretCiphertext(address, bytes32) -> (bytes ciphertext, uint64 secretVersion, bool exists, uint64 roflKeyVersion)`."""
     return _GET_SECRET_CIPHERTEXT + _address(owner) + _fixed(provider_id)
+
+
+def get_rofl_key() -> bytes:
+    """`getRoflKey() -> (bytes pubkey, uint64 version, bool active)`."""
+    return _GET_ROFL_KEY
 
 
 def log_receipt(
@@ -108,18 +122,28 @@ def read_bool(returned: bytes) -> bool:
 
 
 def read_secret(returned: bytes) -> Secret | None:
-    """The answer of `getSecretCiphertext`; None where nothing is stored. Raises AbiError."""
-    if len(returned) < 5 * _WORD or len(returned) % _WORD:
-        raise AbiError("a secret has at least five words")
-    offset, version, exists, key_version, length = (
-        returned[start : start + _WORD] for start in range(0, 5 * _WORD, _WORD)
-    )
-    size = int.from_bytes(length)
-    tail = returned[5 * _WORD :]
-    if int.from_bytes(offset) != 4 * _WORD or len(tail) != -(-size // _WORD) * _WORD or any(tail[size:]):
-        raise AbiError("the ciphertext doesn't stand where it should")
-    secret = Secret(tail[:size], _uint64(version), _uint64(key_version))
+    """The answer of `getSecretCiphertext`; None where nothing is stored that may be used. Raises AbiError."""
+    ciphertext, (version, exists, key_version) = _read_tuple(returned, 3)
+    secret = Secret(ciphertext, _uint64(version), _uint64(key_version))
     return secret if _flag(exists) else None
+
+
+def read_rofl_key(returned: bytes) -> RoflKey:
+    """The answer of `getRoflKey`. Raises AbiError."""
+    public, (version, active) = _read_tuple(returned, 2)
+    return RoflKey(public, _uint64(version), _flag(active))
+
+
+def _read_tuple(returned: bytes, words: int) -> tuple[bytes, list[bytes]]:
+    # A tuple of bytes and then `words` values of a word each: the offset of the bytes, the values, the length, the bytes.
+    if len(returned) < (words + 2) * _WORD or len(returned) % _WORD:
+        raise AbiError("the answer is too short")
+    offset, *values, length = (returned[start : start + _WORD] for start in range(0, (words + 2) * _WORD, _WORD))
+    size = int.from_bytes(length)
+    tail = returned[(words + 2) * _WORD :]
+    if int.from_bytes(offset) != (words + 1) * _WORD or len(tail) != -(-size // _WORD) * _WORD or any(tail[size:]):
+        raise AbiError("the bytes don't stand where they should")
+    return tail[:size], values
 
 
 def _selector(signature: str) -> bytes:
@@ -157,4 +181,5 @@ _IS_PAUSED = _selector("isPaused()")
 _IS_DELEGATE_PERMITTED = _selector("isDelegatePermitted(address,address)")
 _IS_MODEL_PERMITTED = _selector("isModelPermitted(address,bytes32,bytes32)")
 _GET_SECRET_CIPHERTEXT = _selector("getSecretCiphertext(address,bytes32)")
+_GET_ROFL_KEY = _selector("getRoflKey()")
 _LOG_RECEIPT = _selector("logReceipt(bytes32,address,address,bytes32,bytes32,uint32,uint32)")

@@ -6,7 +6,7 @@ import os
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PLACEHOLDER = "your-key-here"
@@ -63,8 +63,6 @@ class Settings(BaseSettings):
     cors_origins: Words = ("*",)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
     log_file: str | None = None
-    demo: bool = False
-    """Set by the emulator when it offers the demo provider because no key is there."""
 
     @property
     def key_source(self) -> Literal["env", "chain"]:
@@ -120,3 +118,13 @@ def environment() -> dict[str, str]:
 
     found = {**dotenv_values(".env"), **os.environ}
     return {name: value.strip() for name, value in found.items() if value and value.strip() not in ("", PLACEHOLDER)}
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with the settings, a line each, by the names of the variables and without their values."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"]).upper()
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message}" if name else message)
+    return "\n".join(lines)

@@ -36,9 +36,9 @@ async def _audience(exchange: Exchange, gateway: Gateway, wanted: str) -> tuple[
         return "me", (await gateway.callers.identify(exchange.headers)).address
     if wanted not in ("", "public"):
         raise GatewayError(Code.VALIDATION_ERROR, "`scope` may be `me` or `all`.", param="scope")
-    if tokens_in(exchange.headers) or gateway.settings.public_usage == "off":
-        if not gateway.callers.is_operator(exchange.headers):
-            await gateway.callers.identify(exchange.headers)
+    closed = bool(tokens_in(exchange.headers)) or gateway.settings.public_usage == "off"
+    if closed and not gateway.callers.is_operator(exchange.headers):
+        await gateway.callers.identify(exchange.headers)
     return "public", None
 
 

@@ -1,0 +1,52 @@
+"""The command's way to a gateway: one request, one answer, errors in one clear line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from cli.config import saved_token
+
+
+class CommandError(Exception):
+    """What went wrong, in one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Talks to the gateway at `url` with the token that is kept for it."""
+
+    url: str
+
+    def token(self) -> str:
+        """The kept token. Raises CommandError where there is none."""
+        token = saved_token(self.url)
+        if token is None:
+            raise CommandError(f"You are not logged in at {self.url}: run `ekai login` first.")
+        return token
+
+    def call(self, method: str, path: str, *, login: bool = True, **options: Any) -> Any:
+        """The JSON (or text) that the gateway answers. Raises CommandError."""
+        headers = {"authorization": f"Bearer {self.token()}"} if login else {}
+        headers |= options.pop("headers", {})
+        try:
+            reply = httpx.request(method, self.url.rstrip("/") + path, headers=headers, timeout=60, **options)
+        except httpx.InvalidURL as error:
+            raise CommandError(f"{self.url} is not a URL: {error}") from None
+        except httpx.HTTPError as error:
+            raise CommandError(f"No gateway answers at {self.url} ({error}). Is `ekai serve` running there?") from None
+        if reply.is_error:
+            raise CommandError(_told(reply))
+        if reply.headers.get("content-type", "").startswith("application/json"):
+            return reply.json()
+        return reply.text
+
+
+def _told(reply: httpx.Response) -> str:
+    try:
+        error = reply.json()["error"]
+        return f"{error['message']} ({error.get('code') or reply.status_code})"
+    except (ValueError, KeyError, TypeError):
+        return f"The gateway answered {reply.status_code}."

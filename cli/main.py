@@ -1,0 +1,90 @@
+"""The `ekai` command: its subcommands, and the one place where errors become a line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from click.exceptions import ClickException
+from pydantic import ValidationError
+
+from cli import account, show, walk
+from cli.client import CommandError
+from cli.config import save_token, saved_token
+from shared.version import VERSION
+
+app = typer.Typer(
+    name="ekai",
+    help="Share LLM keys without showing them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+account.add_to(app)
+show.add_to(app)
+walk.add_to(app)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="PORT")] = None,
+    workers: Annotated[int | None, typer.Option(help="WORKERS")] = None,
+) -> None:
+    """Run the gateway. Settings come from the environment and .env; see docs/settings.md."""
+    import asyncio
+
+    from emulator.local import Local, settle_in, welcome
+    from emulator.server import AddressError, run
+    from shared.settings import Settings, problems
+
+    for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
+        if value is not None:
+            os.environ[name] = str(value)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise CommandError(problems(error)) from None
+
+    def announce(at: int) -> None:
+        local: Local | None = None
+        if settings.key_source == "env" and settings.loopback:
+            url = f"http://127.0.0.1:{at}"
+            local = asyncio.run(settle_in(settings, saved_token(url)))
+            if local.token is not None:
+                save_token(url, local.token)
+        typer.echo(welcome(settings, at, local))
+
+    try:
+        run(settings, announce)
+    except AddressError as error:
+        raise CommandError(str(error)) from None
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(VERSION)
+
+
+def run() -> None:
+    """The entry point: a problem is one clear line on standard error, and exit 1."""
+    try:
+        app(standalone_mode=False)
+    except CommandError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,89 @@
+"""What there is and what it cost: models, usage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli.client import Client
+from cli.config import saved_token
+from cli.options import URL, Json, Url, console, money, print_json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands."""
+    app.command()(models)
+    app.command()(usage)
+
+
+def models(
+    search: Annotated[str, typer.Argument(help="Part of a name.")] = "",
+    provider: Annotated[str, typer.Option(help="Only models of this provider.")] = "",
+    mine: Annotated[bool, typer.Option(help="Only your preferences.")] = False,
+    url: Url = URL,
+    as_json: Json = False,
+) -> None:
+    """List the models that the gateway serves."""
+    query = {name: value for name, value in (("search", search), ("provider", provider)) if value}
+    found = Client(url).call("GET", "/v1/models", login=mine, params=query)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("model", "context", "output", "providers", "native APIs", box=None, pad_edge=False)
+    for model in found["data"]:
+        table.add_row(
+            model["id"],
+            _size(model["context_length"]),
+            _size(model["max_output_tokens"]),
+            ", ".join(model["providers"]),
+            ", ".join(model["endpoints"]),
+        )
+    console.print(table)
+    console.print(f"{found['total']} models", style="dim")
+
+
+def _size(tokens: int | None) -> str:
+    return "–" if tokens is None else f"{tokens:,}"
+
+
+def usage(
+    scope: Annotated[str, typer.Option(help="me, public or all.")] = "me",
+    start: Annotated[str, typer.Option(help="From this time on (RFC 3339).")] = "",
+    end: Annotated[str, typer.Option(help="Up to this time (RFC 3339).")] = "",
+    limit: Annotated[int, typer.Option(help="How many requests to list.")] = 20,
+    url: Url = URL,
+    as_json: Json = False,
+) -> None:
+    """Show what you used and what it cost (the last 7 days, unless you say otherwise)."""
+    query = {"scope": scope, "startTime": start, "endTime": end, "limit": limit}
+    login = scope != "public" or saved_token(url) is not None
+    found = Client(url).call("GET", "/usage", login=login, params={key: value for key, value in query.items() if value})
+    if as_json:
+        print_json(found)
+        return
+    console.print(_requests(found["records"]))
+    console.print(
+        f"{found['totalRequests']:,} requests, {found['totalTokens']:,} tokens, {money(found['totalCost'])}",
+        style="bold",
+    )
+    for name, cost in sorted(found["costByModel"].items(), key=lambda item: -item[1]):
+        console.print(f"  {name}: {money(cost)}", highlight=False)
+
+
+def _requests(records: list[dict[str, Any]]) -> Table:
+    table = Table("time", "model", "provider", "outcome", "in", "cached", "out", "cost", "ms", box=None, pad_edge=False)
+    for record in records:
+        table.add_row(
+            record["timestamp"].replace("T", " ")[:19],
+            record["model"] or record["model_requested"],
+            record["provider"],
+            record["outcome"],
+            f"{record['input_tokens']:,}",
+            f"{record['cache_read_input_tokens']:,}",
+            f"{record['output_tokens']:,}",
+            money(record["total_cost"]),
+            f"{record['duration_ms']:,}",
+        )
+    return table

@@ -1,0 +1,68 @@
+"""All functions as one Starlette app: found by their folders, mounted by what they export."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from pkgutil import iter_modules
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
+import functions
+from shared.context import DEMO, Gateway, build, close
+from shared.logs import configure
+from shared.settings import Settings
+from shared.web import serve
+
+log = logging.getLogger("ekai.emulator")
+
+_HOUR = 3600.0
+
+
+def found() -> list[BaseRoute]:
+    """The routes of every folder in `functions/`, in the order of their names."""
+    names = sorted(module.name for module in iter_modules(functions.__path__) if module.ispkg)
+    return [route for name in names for route in import_module(f"functions.{name}.app").routes]
+
+
+def create() -> Starlette:
+    """The whole gateway, for `uvicorn --factory`."""
+    settings = Settings()
+    configure(settings)
+    gateway = build(settings)
+    routes = found()
+    if DEMO in gateway.catalog.providers:
+        from emulator.demo import routes as demo_routes
+
+        routes.append(Mount(f"/{DEMO}", routes=demo_routes))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.state.gateway = gateway
+        housekeeping = asyncio.create_task(_keep_house(gateway))
+        try:
+            yield
+        finally:
+            housekeeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await housekeeping
+            await close(gateway)
+
+    return serve(routes, lifespan)
+
+
+async def _keep_house(gateway: Gateway) -> None:
+    """Every hour: what has expired goes, and rows beyond USAGE_RETENTION_DAYS become totals."""
+    while True:
+        now = gateway.clock()
+        try:
+            await gateway.store.expire(int(now))
+            if (days := gateway.settings.usage_retention_days) is not None:
+                await gateway.store.prune(int((now - days * 86_400) * 1000))
+        except Exception:  # the next hour is another chance; the gateway serves on
+            log.exception("housekeeping failed")
+        await asyncio.sleep(_HOUR)

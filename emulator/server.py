@@ -1,0 +1,78 @@
+"""Runs the gateway: binds its address, says what mode it is in, and starts the workers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from shared.context import DEMO, served_catalog
+from shared.keys.env import EnvKeys
+from shared.settings import Settings, environment
+from shared.store.sqlite_schema import prepare
+
+_KEEP_ALIVE = 75
+
+
+class AddressError(Exception):
+    """The address can't be listened on; the message says which and why."""
+
+
+def run(settings: Settings, announce: Callable[[int], None]) -> None:
+    """Serves until it is told to stop; `announce` is called with the port once the address is ours. Raises AddressError."""
+    listener = bind(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    os.environ["PORT"] = str(port)
+    if wants_demo(settings, environment()):
+        os.environ["DEMO_UPSTREAM_URL"] = f"http://127.0.0.1:{port}/{DEMO}"
+    if settings.store == "sqlite":
+        prepare(settings.database_path)
+    announce(port)
+    config = uvicorn.Config(
+        "emulator.app:create",
+        factory=True,
+        host=settings.host,
+        port=port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=int(settings.shutdown_grace),
+    )
+    server = uvicorn.Server(config)
+    if settings.workers == 1:
+        server.run([listener])
+    else:
+        Multiprocess(config, [listener]).run()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises AddressError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise AddressError(
+            f"{host}:{port} can't be listened on: {error.strerror or error}. PORT chooses another."
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def wants_demo(settings: Settings, variables: Mapping[str, str]) -> bool:
+    """Whether the demo provider is needed: local, and no key of a real one is there."""
+    if settings.key_source != "env" or not settings.loopback:
+        return False
+    catalog = served_catalog(variables)
+    return not EnvKeys(catalog.providers, variables).providers
