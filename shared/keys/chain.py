@@ -9,16 +9,20 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from shared.chain import checksum_address, model_ids, provider_id
 from shared.control_plane import (
     AbiError,
+    RoflKey,
     Secret,
+    get_rofl_key,
     get_secret_ciphertext,
     is_delegate_permitted,
     is_model_permitted,
     is_paused,
     read_bool,
+    read_rofl_key,
     read_secret,
 )
 from shared.errors import Code, GatewayError
@@ -33,7 +37,16 @@ _GRANTS = 4096
 # the caller's choice of a model.
 _GRAVEST = (Code.SAPPHIRE_UNAVAILABLE, Code.DECRYPTION_FAILED, Code.MODEL_NOT_ALLOWED, Code.SECRET_NOT_FOUND)
 
-Verdict = Secret | GatewayError
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A yes: the secret, and the gateway's key as registered when it was said (for messages only; None where odd)."""
+
+    secret: Secret
+    registered: RoflKey | None
+
+
+Verdict = Grant | GatewayError
 
 
 class ChainKeys:
@@ -60,7 +73,7 @@ class ChainKeys:
         self._ttl = ttl
         self._vault = vault or Vault()
         self._clock = clock
-        self._granted: OrderedDict[tuple[str, str, Want], tuple[float, Secret]] = OrderedDict()
+        self._granted: OrderedDict[tuple[str, str, Want], tuple[float, Grant]] = OrderedDict()
 
     async def open(self, owner: str, caller: str, wants: Sequence[Want]) -> Opened:
         """The keys for those of `wants` that `owner` lets `caller` use. Raises when that leaves none."""
@@ -75,6 +88,10 @@ class ChainKeys:
         if not keys:
             raise _refusal(denied.values())
         return Opened(keys, {provider: error for provider, error in denied.items() if provider not in keys})
+
+    async def admit(self, owner: str, caller: str) -> None:
+        """Returns when `caller` may use keys of `owner` at all. Raises DELEGATE_NOT_PERMITTED, SAPPHIRE_UNAVAILABLE."""
+        await self._verdicts(owner, caller, ())
 
     async def check(self, owner: str, caller: str, models: Mapping[str, Sequence[Want]]) -> dict[str, GatewayError]:
         """Why a model can't be had, for those of `models` (by any name, with the providers that serve it) that can't.
@@ -107,26 +124,27 @@ class ChainKeys:
         missing = [want for want in dict.fromkeys(wants) if want not in known]
         asked = await self._permissions(owner, caller, missing) if missing or not known else {}
         for want, verdict in asked.items():
-            if isinstance(verdict, Secret):
+            if isinstance(verdict, Grant):
                 self._remember((owner, caller, want), verdict)
             elif verdict.code is Code.SECRET_NOT_FOUND:
                 self._vault.forget((owner, provider_id(want.provider)))
         return {want: known.get(want) or asked[want] for want in wants}
 
     async def _permissions(self, owner: str, caller: str, wants: Sequence[Want]) -> dict[Want, Verdict]:
-        calls = self._state_calls()
+        calls = [*self._state_calls(), self._read(get_rofl_key())]
         if owner != caller:
             calls.append(self._read(is_delegate_permitted(owner, caller)))
         for want in wants:
             calls += self._want_calls(owner, want)
         answers = iter(await self._ask(calls))
         _read_state(answers, self._chain_id)
+        registered = _read_registered(next(answers))
         if owner != caller and not _read_yes(next(answers)):
             raise GatewayError(
                 Code.DELEGATE_NOT_PERMITTED,
                 f"{checksum_address(owner)} has not made {checksum_address(caller)} a delegate, or no longer.",
             )
-        return {want: _read_verdict(owner, want, answers) for want in wants}
+        return {want: _read_verdict(owner, want, registered, answers) for want in wants}
 
     def _state_calls(self) -> list[Ask]:
         return [Ask("eth_chainId"), self._read(is_paused())]
@@ -146,7 +164,7 @@ class ChainKeys:
             raise _unavailable(str(error)) from None
 
     async def _unseal(self, owner: str, verdicts: Mapping[Want, Verdict]) -> list[ProviderKey | GatewayError]:
-        if not any(isinstance(verdict, Secret) for verdict in verdicts.values()):
+        if not any(isinstance(verdict, Grant) for verdict in verdicts.values()):
             return [verdict for verdict in verdicts.values() if isinstance(verdict, GatewayError)]
         gateway = await self._source.key()
         return await asyncio.gather(*(self._key(owner, *pair, gateway) for pair in verdicts.items()))
@@ -156,20 +174,26 @@ class ChainKeys:
             return verdict
         slot = (owner.lower(), provider_id(want.provider))
         try:
-            value = await self._vault.open(slot, verdict.ciphertext, gateway.private)
+            value = await self._vault.open(slot, verdict.secret.ciphertext, gateway.private_keys)
         except EnvelopeError as error:
-            return _sealed(owner, want, verdict, error.reason)
-        return ProviderKey(value, verdict.version)
+            why = error.reason.value
+            if error.reason is Reason.TAG:
+                why = _why_sealed(verdict, gateway)
+            whose = (
+                f"The key that {checksum_address(owner)} stored for {want.provider} (version {verdict.secret.version})"
+            )
+            return GatewayError(Code.DECRYPTION_FAILED, f"{whose} can't be opened: {why}.")
+        return ProviderKey(value, verdict.secret.version)
 
     def _remembered(self, owner: str, caller: str, wants: Iterable[Want]) -> dict[Want, Verdict]:
         now = self._clock()
         found = ((want, self._granted.get((owner, caller, want))) for want in wants)
         return {want: grant[1] for want, grant in found if grant and now < grant[0]}
 
-    def _remember(self, who: tuple[str, str, Want], secret: Secret) -> None:
+    def _remember(self, who: tuple[str, str, Want], grant: Grant) -> None:
         if self._ttl <= 0:
             return
-        self._granted[who] = (self._clock() + self._ttl, secret)
+        self._granted[who] = (self._clock() + self._ttl, grant)
         self._granted.move_to_end(who)
         while len(self._granted) > _GRANTS:
             self._granted.popitem(last=False)
@@ -197,7 +221,7 @@ def _read_yes(answer: Answer) -> bool:
         raise _unavailable(str(error)) from None
 
 
-def _read_verdict(owner: str, want: Want, answers: Iterator[Answer]) -> Verdict:
+def _read_verdict(owner: str, want: Want, registered: RoflKey | None, answers: Iterator[Answer]) -> Verdict:
     # All of a candidate's answers are taken before any is judged: the next candidate's stand behind them.
     stored = next(answers)
     permitted = [next(answers) for _ in _ids(want)]
@@ -209,13 +233,22 @@ def _read_verdict(owner: str, want: Want, answers: Iterator[Answer]) -> Verdict:
     except GatewayError as error:
         return error
     if secret is None:
-        return GatewayError(Code.SECRET_NOT_FOUND, f"{checksum_address(owner)} has stored no key for {want.provider}.")
+        return GatewayError(
+            Code.SECRET_NOT_FOUND, f"{checksum_address(owner)} has no key for {want.provider} that can be used."
+        )
     if not any(allowed):
         names = " or ".join(dict.fromkeys(want.models))
         return GatewayError(
             Code.MODEL_NOT_ALLOWED, f"{checksum_address(owner)} doesn't allow {names} at {want.provider}."
         )
-    return secret
+    return Grant(secret, registered)
+
+
+def _read_registered(answer: Answer) -> RoflKey | None:
+    try:
+        return read_rofl_key(_read_bytes(answer))
+    except (AbiError, GatewayError):  # no permission hangs on it
+        return None
 
 
 def _reverted(answer: Answer) -> bool:
@@ -241,17 +274,14 @@ def _unavailable(why: str) -> GatewayError:
     return GatewayError(Code.SAPPHIRE_UNAVAILABLE, f"Sapphire can't be asked for permission: {why}.")
 
 
-def _sealed(owner: str, want: Want, secret: Secret, reason: Reason) -> GatewayError:
-    whose = f"The key that {checksum_address(owner)} stored for {want.provider} (version {secret.version})"
-    if reason is Reason.TAG:
-        return GatewayError(
-            Code.DECRYPTION_FAILED,
-            f"{whose} can't be opened with the gateway's present key (version {secret.key_version}). It was sealed to an older "
-            "gateway key: the owner must store it again.",
-        )
-    return GatewayError(
-        Code.DECRYPTION_FAILED, f"{whose} can't be opened: {reason.value}. The owner must store it again."
-    )
+def _why_sealed(grant: Grant, gateway: GatewayKey) -> str:
+    registered, sealed = grant.registered, grant.secret.key_version
+    if registered is None:
+        return f"it was sealed to another gateway key (version {sealed} on chain); the owner must store it again"
+    if registered.public != gateway.public:
+        return f"version {registered.version} of the gateway key, as registered on chain, is not the key that this gateway holds"
+    older = f"version {sealed} of the gateway key" if sealed != registered.version else "an older gateway key"
+    return f"it was sealed to {older}, and now there is version {registered.version}; the owner must store it again"
 
 
 def _refusal(errors: Iterable[GatewayError]) -> GatewayError:

@@ -7,7 +7,9 @@ https://github.com/oasisprotocol/sapphire-paratime/blob/main/clients/js/src/ciph
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from enum import Enum, unique
+from hashlib import sha256
 from io import BytesIO
 from secrets import token_bytes
 
@@ -23,6 +25,7 @@ MAX_ENVELOPE_BYTES = 8192
 _FORMAT = 1
 _BOX = b"MRAE_Box_Deoxys-II-256-128"
 _MAX_DEPTH = 4
+_BOUND = b"EKAI"
 _INNER_CALL = b"\xa1\x64body"  # a CBOR map of one entry; no UTF-8 text begins with a1
 
 
@@ -44,6 +47,7 @@ class Reason(Enum):
     EMPTY = "the key in it is empty"
     NOT_UTF8 = "the key in it is not UTF-8"
     CONTROL_CHARACTERS = "the key in it holds control characters"
+    FOREIGN = "it was sealed by another owner or for another provider"
 
 
 class EnvelopeError(Exception):
@@ -87,6 +91,36 @@ def seal_envelope(
     return envelope
 
 
+def seal_for(owner: str, provider_id: bytes, plaintext: str, recipient_public_key: bytes) -> bytes:
+    """An envelope that no other owner can use. Raises EnvelopeError.
+
+    Ciphertexts stand on chain for all to read, and the form names no owner: whoever copies one into a slot of their own could
+    spend the key in it. So the nonce, which the tag covers, says whose it is. Any reader of the form opens it all the same.
+    """
+    ephemeral = token_bytes(KEY_BYTES)
+    nonce = _bound_nonce(owner, provider_id, public_key(ephemeral))
+    return seal_envelope(plaintext, recipient_public_key, ephemeral_private_key=ephemeral, nonce=nonce)
+
+
+def open_for(owner: str, provider_id: bytes, ciphertext: bytes, private_keys: Sequence[bytes]) -> str:
+    """As `open_envelope`, with the first of `private_keys` that fits, for the owner and provider in whose slot it stands.
+
+    An envelope of `seal_for` is refused in any other slot; those of other tools name no owner, and pass.
+    """
+    pk, nonce, data = _read_body(ciphertext)
+    if nonce.startswith(_BOUND) and nonce != _bound_nonce(owner, provider_id, pk):
+        raise EnvelopeError(Reason.FOREIGN)
+    for private_key in private_keys[:-1]:
+        try:
+            plaintext = _open_box(data, nonce, _shared_secret(private_key, pk))
+        except EnvelopeError as error:
+            if error.reason is not Reason.TAG:
+                raise
+        else:
+            return _read_key(plaintext)
+    return _read_key(_open_box(data, nonce, _shared_secret(private_keys[-1], pk)))
+
+
 def decrypt(ciphertext: bytes, private_key: bytes) -> bytes:
     """The plaintext as its sender wrote it, whatever it is. Raises EnvelopeError."""
     pk, nonce, data = _read_body(ciphertext)
@@ -119,6 +153,12 @@ def encrypt(
 def public_key(private_key: bytes) -> bytes:
     """The X25519 public key that belongs to a private one."""
     return crypto_scalarmult_base(private_key)
+
+
+def _bound_nonce(owner: str, provider_id: bytes, pk: bytes) -> bytes:
+    # The public key is new for every envelope, so the nonce is too. 88 bits are beyond finding an address that fits.
+    whose = sha256(bytes.fromhex(owner.removeprefix("0x")) + provider_id + pk).digest()
+    return (_BOUND + whose)[:NONCE_BYTES]
 
 
 def _read_body(ciphertext: bytes) -> tuple[bytes, bytes, bytes]:

@@ -28,12 +28,21 @@ _USAGE = (
 
 @dataclass(frozen=True, slots=True)
 class GatewayKey:
-    """The key pair, and whence it comes. The private half is in no repr."""
+    """The key pair, and whence it comes. The private half is in no repr.
+
+    `retired` are private keys that still open what was sealed to them, while owners move to the present one.
+    """
 
     private: bytes = field(repr=False)
     public: bytes
     source: Literal["rofl", "variable"]
     app_id: str = ""
+    retired: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def private_keys(self) -> tuple[bytes, ...]:
+        """All keys that may open an envelope, the present one first."""
+        return (self.private, *self.retired)
 
     @property
     def public_hex(self) -> str:
@@ -54,6 +63,7 @@ class KeySource:
     """Gets the gateway's key when it is first asked for, and keeps it. All who ask meanwhile wait for the same answer.
 
     Inside ROFL (appd's socket is there) the variable is never looked at: another key would leave every secret unreadable.
+    Outside it holds 32 bytes of hex, or several with commas between them: the present key, then retired ones.
     """
 
     def __init__(self, socket_path: str, variable: str | None, *, boot_seconds: float = _BOOT_SECONDS) -> None:
@@ -142,10 +152,10 @@ def _given(variable: str | None) -> KeyState:
     if variable is None:
         return KeyState(None, False, "ROFL_PRIVATE_KEY is not set")
     try:
-        private = read_private_key(variable)
+        private, *retired = (read_private_key(part) for part in variable.split(","))
     except ValueError as error:
         return KeyState(None, False, str(error))
-    return KeyState(GatewayKey(private, public_key(private), "variable"), False)
+    return KeyState(GatewayKey(private, public_key(private), "variable", retired=tuple(retired)), False)
 
 
 async def _derived(socket_path: str, seconds: float) -> KeyState:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from shared.keys.envelope import MAX_ENVELOPE_BYTES, EnvelopeError, Reason, open_envelope
+from shared.keys.envelope import MAX_ENVELOPE_BYTES, EnvelopeError, Reason, open_for
 
 Slot = tuple[str, bytes]
 """Whose key it is: the owner's address in lower case and the provider's id. A key is never found by its ciphertext alone,
 so an owner who copies somebody's ciphertext finds nothing here that was opened for the other."""
 
-Open = Callable[[bytes, bytes], str]
+Open = Callable[[str, bytes, bytes, tuple[bytes, ...]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Vault:
         *,
         entries: int = 4096,
         seconds: float = 3600.0,
-        open_: Open = open_envelope,
+        open_: Open = open_for,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._entries: OrderedDict[Slot, _Entry] = OrderedDict()
@@ -42,14 +42,16 @@ class Vault:
         self._open = open_
         self._clock = clock
 
-    async def open(self, slot: Slot, ciphertext: bytes, private_key: bytes) -> str:
+    async def open(self, slot: Slot, ciphertext: bytes, private_keys: tuple[bytes, ...]) -> str:
         """The key in `ciphertext`, opened at most once however many ask. Raises EnvelopeError, which is kept as well."""
         if len(ciphertext) > MAX_ENVELOPE_BYTES:
             raise EnvelopeError(Reason.TOO_LARGE)
         digest = sha256(ciphertext).digest()
         entry = self._entries.get(slot)
         if entry is None or entry.digest != digest or entry.until <= self._clock():
-            entry = _Entry(digest, self._start(ciphertext, private_key), self._clock() + self._seconds)
+            # In a thread: Deoxys-II in Python takes milliseconds, and streams go on meanwhile.
+            opening = asyncio.ensure_future(asyncio.to_thread(self._try, slot, ciphertext, private_keys))
+            entry = _Entry(digest, opening, self._clock() + self._seconds)
             self._entries[slot] = entry
         self._entries.move_to_end(slot)
         while len(self._entries) > self._most:
@@ -67,12 +69,8 @@ class Vault:
         """Drops the key of a secret that is no longer there."""
         self._entries.pop(slot, None)
 
-    def _start(self, ciphertext: bytes, private_key: bytes) -> asyncio.Future[str | EnvelopeError]:
-        # In a thread: Deoxys-II in Python takes milliseconds, and streams go on meanwhile.
-        return asyncio.ensure_future(asyncio.to_thread(self._try, ciphertext, private_key))
-
-    def _try(self, ciphertext: bytes, private_key: bytes) -> str | EnvelopeError:
+    def _try(self, slot: Slot, ciphertext: bytes, private_keys: tuple[bytes, ...]) -> str | EnvelopeError:
         try:
-            return self._open(ciphertext, private_key)
+            return self._open(*slot, ciphertext, private_keys)
         except EnvelopeError as error:
             return error

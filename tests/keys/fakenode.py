@@ -37,6 +37,8 @@ class FakeNode:
     chain_id: int = CHAIN_ID
     paused: bool = False
     key_version: int = 1
+    registered: bytes = bytes(32)
+    sealed_to: int | None = None  # None: the present version, as contracts before ours answer
     delegates: set[tuple[str, str]] = field(default_factory=set)
     models: set[tuple[str, bytes, bytes]] = field(default_factory=set)
     secrets: dict[tuple[str, bytes], tuple[bytes, int]] = field(default_factory=dict)
@@ -151,11 +153,14 @@ class FakeNode:
             owner, provider, model = decode(["address", "bytes32", "bytes32"], rest)
             self._known(provider)
             return encode(["bool"], [(owner.lower(), provider, model) in self.models])
+        if selector == _selector("getRoflKey()"):
+            return encode(["bytes", "uint64", "bool"], [self.registered, self.key_version, True])
         assert selector == _selector("getSecretCiphertext(address,bytes32)")
         owner, provider = decode(["address", "bytes32"], rest)
         self._known(provider)
         ciphertext, version = self.secrets.get((owner.lower(), provider), (b"", 0))
-        return encode(["bytes", "uint64", "bool", "uint64"], [ciphertext, version, version > 0, self.key_version])
+        sealed_to = self.key_version if self.sealed_to is None else self.sealed_to
+        return encode(["bytes", "uint64", "bool", "uint64"], [ciphertext, version, version > 0, sealed_to])
 
     def _known(self, provider: bytes) -> None:
         if self.known_providers is not None and provider not in self.known_providers:

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from shared.control_plane import (
     AbiError,
+    RoflKey,
     Secret,
+    get_rofl_key,
     get_secret_ciphertext,
     is_delegate_permitted,
     is_model_permitted,
     is_paused,
     log_receipt,
     read_bool,
+    read_rofl_key,
     read_secret,
     request_hash,
 )
@@ -110,6 +113,14 @@ def test_secrets_come_back(ciphertext: bytes, version: int, key_version: int) ->
         ciphertext, version, key_version
     )
     assert read_secret(encode(SECRET_TYPES, [ciphertext, version, False, key_version])) is None
+
+
+@given(st.binary(max_size=100), uint64, st.booleans())
+def test_the_registered_key_comes_back(public: bytes, version: int, active: bool) -> None:
+    assert get_rofl_key() == _call("getRoflKey()", [])
+    assert read_rofl_key(encode(["bytes", "uint64", "bool"], [public, version, active])) == RoflKey(
+        public, version, active
+    )
 
 
 @settings(max_examples=300)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.chain import provider_id
 from shared.keys.envelope import (
     MAX_ENVELOPE_BYTES,
     EnvelopeError,
@@ -20,8 +21,10 @@ from shared.keys.envelope import (
     decrypt,
     encrypt,
     open_envelope,
+    open_for,
     public_key,
     seal_envelope,
+    seal_for,
 )
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "deoxysii_envelopes.json").read_bytes())
@@ -31,6 +34,7 @@ INVALID: list[dict[str, Any]] = VECTORS["invalid"]
 PRIVATE = bytes(range(0x10, 0x30))
 PUBLIC = public_key(PRIVATE)
 GOOD = cbor2.loads(bytes.fromhex(VALID[4]["envelope"]))
+OWNER, OPENAI = "0x" + "aa" * 20, provider_id("openai")
 CANARY = "sk-canary-5f0c1b7e"
 
 # What each class of the vectors means here. A bare "sk-…" happens to be well-formed CBOR text.
@@ -220,6 +224,43 @@ def test_there_and_back(key: str, private: bytes) -> None:
     if not key.strip(" "):
         return
     assert open_envelope(seal_envelope(key, public_key(private)), private) == key.strip(" ")
+
+
+def test_a_bound_envelope_is_one_like_any_other() -> None:
+    sealed = seal_for(OWNER, OPENAI, "sk-bound", PUBLIC)
+    assert open_envelope(sealed, PRIVATE) == "sk-bound"
+    assert open_for(OWNER.upper().replace("0X", "0x"), OPENAI, sealed, [PRIVATE]) == "sk-bound"
+    assert seal_for(OWNER, OPENAI, "sk-bound", PUBLIC) != sealed
+
+
+@pytest.mark.parametrize(("owner", "provider"), [("0x" + "bb" * 20, OPENAI), (OWNER, b"x" * 32)])
+def test_a_bound_envelope_opens_in_its_own_slot_only(owner: str, provider: bytes) -> None:
+    sealed = seal_for(OWNER, OPENAI, "sk-bound", PUBLIC)
+    with pytest.raises(EnvelopeError) as caught:
+        open_for(owner, provider, sealed, [PRIVATE])
+    assert caught.value.reason is Reason.FOREIGN
+
+
+def test_the_binding_cannot_be_taken_off() -> None:
+    body = cbor2.loads(seal_for(OWNER, OPENAI, "sk-bound", PUBLIC))["body"]
+    for nonce in (bytes(15), b"EKAI" + bytes(11), b"FREE" + body["nonce"][4:]):
+        stripped = cbor2.dumps({"format": 1, "body": {**body, "nonce": nonce}}, canonical=True)
+        with pytest.raises(EnvelopeError) as caught:
+            open_for("0x" + "bb" * 20, OPENAI, stripped, [PRIVATE])
+        assert caught.value.reason in (Reason.TAG, Reason.FOREIGN)
+
+
+def test_the_first_key_that_fits_opens() -> None:
+    old, older = b"o" * 32, b"p" * 32
+    sealed = seal_envelope("sk-x", public_key(older))
+    assert open_for(OWNER, OPENAI, sealed, [PRIVATE, old, older]) == "sk-x"
+    with pytest.raises(EnvelopeError) as caught:
+        open_for(OWNER, OPENAI, sealed, [PRIVATE, old])
+    assert caught.value.reason is Reason.TAG
+    low = cbor2.dumps({"format": 1, "body": {**GOOD["body"], "pk": bytes(32)}}, canonical=True)
+    with pytest.raises(EnvelopeError) as caught:
+        open_for(OWNER, OPENAI, low, [old, PRIVATE])
+    assert caught.value.reason is Reason.LOW_ORDER
 
 
 def test_two_seals_of_one_key_differ() -> None:

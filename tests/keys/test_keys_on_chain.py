@@ -19,10 +19,11 @@ import orjson
 import pytest
 from fakenode import CHAIN_ID, CONTRACT, FakeNode, Reply, address
 
+from shared.chain import provider_id
 from shared.errors import Code, GatewayError
 from shared.keys import Opened, Want
 from shared.keys.chain import ChainKeys
-from shared.keys.envelope import encrypt, open_envelope, public_key, seal_envelope
+from shared.keys.envelope import encrypt, open_for, public_key, seal_envelope, seal_for
 from shared.keys.rofl import KeySource
 from shared.keys.rpc import Rpc
 from shared.keys.vault import Vault
@@ -39,7 +40,7 @@ WANT = Want("openai", (MODEL,))
 
 def _node(**knobs: Any) -> FakeNode:
     """An owner with a key at two providers, who lets a friend use one model of one of them."""
-    node = FakeNode(**knobs)
+    node = FakeNode(**{"registered": PUBLIC, **knobs})
     node.delegates.add((OWNER, FRIEND))
     node.store(OWNER, "openai", seal_envelope(CANARY, PUBLIC))
     node.allow(OWNER, "openai", MODEL)
@@ -109,7 +110,7 @@ def test_any_name_in_any_encoding_permits(encoding: int, allowed: str) -> None:
     node.allow(OWNER, "openai", allowed, encoding)
     want = Want("openai", ("openai/gpt-4o", "gpt-4o", "gpt-4o-2024-08-06", "gpt-4o"))
     assert _open(node, want).keys["openai"].value == CANARY
-    assert node.calls == 3 + 1 + 9, "the repeated name isn't asked about again"
+    assert node.calls == 4 + 1 + 9, "the repeated name isn't asked about again"
 
 
 def test_another_model_is_refused() -> None:
@@ -170,14 +171,58 @@ def test_paused_is_no() -> None:
     assert _refused(_node(paused=True), caller=OWNER).code is Code.SAPPHIRE_UNAVAILABLE
 
 
-def test_an_older_gateway_key_names_the_versions() -> None:
-    node = _node(key_version=7)
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({}, ["older gateway key", "version 7"]),
+        ({"sealed_to": 5}, ["version 5", "version 7"]),
+        ({"registered": bytes(32)}, ["version 7", "not the key that this gateway holds"]),
+    ],
+)
+def test_an_older_gateway_key_names_the_versions(knobs: dict[str, Any], words: list[str]) -> None:
+    node = _node(key_version=7, **knobs)
     node.store(OWNER, "openai", seal_envelope("sk-x", public_key(b"o" * 32)), version=4)
     error = _refused(node)
     assert (error.code, error.status) == (Code.DECRYPTION_FAILED, 500)
-    assert "version 4" in error.message
-    assert "version 7" in error.message
-    assert "older" in error.message
+    for word in ["openai (version 4)", *words]:
+        assert word in error.message
+
+
+def test_the_registered_key_serves_the_message_only() -> None:
+    def spoil(number: int, asked: Any, honest: bytes) -> Reply:
+        answers = orjson.loads(honest)
+        answers[2]["result"] = "0x"
+        return orjson.dumps(answers)
+
+    node = _node(spoil=spoil, key_version=3)
+    assert _open(node).keys["openai"].value == CANARY
+    node.store(OWNER, "openai", seal_envelope("sk-x", public_key(b"o" * 32)))
+    error = _refused(node)
+    assert error.code is Code.DECRYPTION_FAILED
+    assert "version 3" in error.message
+
+
+def test_a_retired_gateway_key_still_opens() -> None:
+    node = _node()
+    node.store(OWNER, "anthropic", seal_envelope("sk-new", public_key(b"n" * 32)))
+    node.allow(OWNER, "anthropic", MODEL)
+    both = f"{(b'n' * 32).hex()},{PRIVATE.hex()}"
+    opened = _open(node, WANT, Want("anthropic", (MODEL,)), variable=both)
+    assert {provider: key.value for provider, key in opened.keys.items()} == {"openai": CANARY, "anthropic": "sk-new"}
+
+
+def test_a_ciphertext_copied_from_another_owner_opens_for_nobody_else() -> None:
+    node = _node()
+    node.store(OWNER, "openai", seal_for(OWNER, provider_id("openai"), CANARY, PUBLIC))
+    node.secrets[STRANGER, provider_id("openai")] = node.secrets[OWNER, provider_id("openai")]
+    node.store(OWNER, "openrouter", node.secrets[OWNER, provider_id("openai")][0])
+    for owner, provider in ((STRANGER, "openai"), (OWNER, "openrouter")):
+        node.allow(owner, provider, MODEL)
+    assert _open(node).keys["openai"].value == CANARY
+    error = _refused(node, owner=STRANGER, caller=STRANGER)
+    assert error.code is Code.DECRYPTION_FAILED
+    assert "another owner" in error.message
+    assert _refused(node, Want("openrouter", (MODEL,))).code is Code.DECRYPTION_FAILED
 
 
 @pytest.mark.parametrize("ciphertext", [b"", b"x" * 24_576, encrypt(b"sk\r\nx: y", PUBLIC), encrypt(b"", PUBLIC)])
@@ -260,10 +305,10 @@ def test_kept_grants_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_ciphertext_is_opened_once_however_many_ask() -> None:
     node, opened = _node(), []
 
-    def slow(ciphertext: bytes, private: bytes) -> str:
+    def slow(owner: str, provider: bytes, ciphertext: bytes, keys: tuple[bytes, ...]) -> str:
         opened.append(ciphertext)
         time.sleep(0.05)
-        return open_envelope(ciphertext, private)
+        return open_for(owner, provider, ciphertext, keys)
 
     async def work(keys: ChainKeys) -> None:
         await asyncio.gather(*(keys.open(OWNER, FRIEND, [WANT]) for _ in range(50)))
@@ -276,24 +321,24 @@ def test_a_ciphertext_is_opened_once_however_many_ask() -> None:
 def test_the_vault_is_bounded_in_number_and_age_and_drops_what_is_replaced() -> None:
     now, opened = [0.0], []
 
-    def open_(ciphertext: bytes, private: bytes) -> str:
+    def open_(owner: str, provider: bytes, ciphertext: bytes, keys: tuple[bytes, ...]) -> str:
         opened.append(ciphertext)
         return ciphertext.decode()
 
     async def run() -> None:
         vault = Vault(entries=3, seconds=60, open_=open_, clock=lambda: now[0])
         for number in range(5):
-            await vault.open(("a", bytes([number])), b"c%d" % number, b"")
+            await vault.open(("a", bytes([number])), b"c%d" % number, (b"",))
         assert len(vault._entries) == 3
-        await vault.open(("a", b"\x04"), b"c4", b"")
+        await vault.open(("a", b"\x04"), b"c4", (b"",))
         assert len(opened) == 5
-        await vault.open(("a", b"\x00"), b"c0", b"")  # was pushed out
+        await vault.open(("a", b"\x00"), b"c0", (b"",))  # was pushed out
         assert len(opened) == 6
-        assert await vault.open(("a", b"\x04"), b"new", b"") == "new"
+        assert await vault.open(("a", b"\x04"), b"new", (b"",)) == "new"
         assert {entry.opening.result() for entry in vault._entries.values()} == {"new", "c0", "c3"}
         assert len(vault._entries) == 3
         now[0] = 61.0
-        await vault.open(("a", b"\x04"), b"new", b"")
+        await vault.open(("a", b"\x04"), b"new", (b"",))
         assert opened.count(b"new") == 2
         vault.forget(("a", b"\x04"))
         assert len(vault._entries) == 2
@@ -303,19 +348,28 @@ def test_the_vault_is_bounded_in_number_and_age_and_drops_what_is_replaced() -> 
 
 def test_one_who_hangs_up_while_a_key_is_opened_harms_nobody() -> None:
     async def run() -> str:
-        def slow(ciphertext: bytes, private: bytes) -> str:
+        def slow(owner: str, provider: bytes, ciphertext: bytes, keys: tuple[bytes, ...]) -> str:
             time.sleep(0.05)
             return "sk"
 
         vault = Vault(open_=slow)
-        first = asyncio.create_task(vault.open(("a", b""), b"c", b""))
+        first = asyncio.create_task(vault.open(("a", b""), b"c", (b"",)))
         await asyncio.sleep(0.01)
-        second = asyncio.create_task(vault.open(("a", b""), b"c", b""))
+        second = asyncio.create_task(vault.open(("a", b""), b"c", (b"",)))
         await asyncio.sleep(0)
         first.cancel()
         return await second
 
     assert asyncio.run(run()) == "sk"
+
+
+def test_admit_asks_for_the_delegation_alone() -> None:
+    _with(_node(), lambda keys: keys.admit(OWNER, FRIEND))
+    _with(_node(), lambda keys: keys.admit(OWNER, OWNER))
+    for node, code in ((_node(), Code.DELEGATE_NOT_PERMITTED), (_node(paused=True), Code.SAPPHIRE_UNAVAILABLE)):
+        with pytest.raises(GatewayError) as caught:
+            _with(node, lambda keys: keys.admit(OWNER, STRANGER))
+        assert caught.value.code is code
 
 
 # ── preferences ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -431,7 +485,7 @@ ODD_RESULTS: list[Any] = [
 
 
 @pytest.mark.parametrize("odd", ODD_RESULTS, ids=str)
-@pytest.mark.parametrize("position", [0, 1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("position", [0, 1, 3, 4, 5, 6, 7])
 def test_an_odd_answer_to_any_call_is_no(position: int, odd: Any) -> None:
     def spoil(number: int, asked: Any, honest: bytes) -> Reply:
         answers = orjson.loads(honest)
@@ -441,7 +495,7 @@ def test_an_odd_answer_to_any_call_is_no(position: int, odd: Any) -> None:
     assert _refused(_node(spoil=spoil)).code is Code.SAPPHIRE_UNAVAILABLE
 
 
-@pytest.mark.parametrize("position", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("position", [0, 1, 3, 4, 5])
 def test_a_refused_call_is_no(position: int) -> None:
     def spoil(number: int, asked: Any, honest: bytes) -> Reply:
         answers = orjson.loads(honest)
@@ -529,7 +583,7 @@ def test_a_node_without_batches_is_asked_singly_at_once(status: int) -> None:
             await keys.open(OWNER, STRANGER, [WANT])
 
     _with(node, work)
-    assert node.most_open == 7
+    assert node.most_open == 8
 
 
 def test_a_single_refusal_among_single_calls_is_no() -> None:
@@ -569,14 +623,14 @@ def test_no_key_is_ever_used_for_anothers_request() -> None:
 def test_a_copied_ciphertext_gets_no_other_slot_of_the_vault() -> None:
     opened = []
 
-    def open_(ciphertext: bytes, private: bytes) -> str:
+    def open_(owner: str, provider: bytes, ciphertext: bytes, keys: tuple[bytes, ...]) -> str:
         opened.append(ciphertext)
         return "sk"
 
     async def run() -> None:
         vault = Vault(open_=open_)
-        await vault.open(("a", b"p"), b"c", b"")
-        await vault.open(("b", b"p"), b"c", b"")
+        await vault.open(("a", b"p"), b"c", (b"",))
+        await vault.open(("b", b"p"), b"c", (b"",))
 
     asyncio.run(run())
     assert len(opened) == 2
