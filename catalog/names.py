@@ -10,9 +10,14 @@ _ANY_ID = re.compile(r"[\w.~][\w.:@+~/-]*", re.IGNORECASE | re.ASCII)
 _LONGEST = 200
 
 
+def stripped(name: str) -> str:
+    """A name as it was typed, without the `[1m]` that Claude Code and Codex append for a long context: the model is the same."""
+    return name.strip().removesuffix("[1m]").rstrip()
+
+
 def normal(name: str) -> str:
-    """The form in which names are compared. Claude Code and Codex append `[1m]` for a long context; the model is the same."""
-    return name.strip().removesuffix("[1m]").lower()
+    """The form in which names are compared."""
+    return stripped(name).lower()
 
 
 def spellings(name: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ Money here is US dollars per million tokens; `web_search` is dollars per thousan
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -45,7 +44,6 @@ Tokens = Annotated[int, Field(gt=0)]
 _flags: dict[str, Any] = {
     name: (list[get_args(hint)[0]] if name == "effort" else hint, None)  # type: ignore[misc]  # computed at run time
     for name, hint in get_type_hints(Flags).items()
-    if name in {f.name for f in fields(Flags)}
 }
 FlagsRow: type[Row] = create_model("FlagsRow", __base__=Row, **_flags)
 
@@ -129,7 +127,7 @@ class OfferRow(Row):
     id: Name
     apis: list[Api] | None = None
     limits: LimitsRow | None = None
-    flags: FlagsRow | None = None  # type: ignore[valid-type]  # made from canonical.Flags
+    flags: FlagsRow | None = None
     input: list[Modality] | None = None
     output: list[Modality] | None = None
     quirks: list[Quirk] = []
@@ -144,7 +142,7 @@ class ModelRow(Row):
     limits: LimitsRow = LimitsRow()
     input: Annotated[list[Modality], Field(min_length=1)]
     output: Annotated[list[Modality], Field(min_length=1)] = ["text"]
-    flags: FlagsRow = FlagsRow()  # type: ignore[valid-type]  # made from canonical.Flags
+    flags: FlagsRow = FlagsRow()
     released: date | None = None
     retires: date | None = None
     successor: Name | None = None

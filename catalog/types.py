@@ -7,10 +7,10 @@ Money is whole nano-dollars (1e-9 USD). A rate is nano-dollars per MILLION token
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from catalog.names import is_id, is_slug, normal
+from catalog.names import is_id, is_slug, normal, stripped
 from shared.canonical import EFFORTS, Flags, Limits, Modality, Target
 from shared.dialects import Api
 
@@ -214,7 +214,7 @@ class Catalog:
             return pinned
         if (listed := self.names.get(key)) is not None:
             return Match(self.models[listed])
-        return self._unlisted(name.strip().removesuffix("[1m]"), provider)
+        return self._unlisted(stripped(name), provider)
 
     def _pinned(self, provider: Provider, key: str, rest: str) -> Match | None:
         listed = self.names.get(rest) or self.names.get(key)
@@ -233,17 +233,32 @@ class Catalog:
             return _made_up(provider, rest, f"{provider.id}/{rest}") if is_id(rest) else None
         router = self.providers.get("openrouter")
         slug = rest if provider is router and "/" in rest else name  # "openrouter/auto" is itself a slug
-        return _made_up(router, slug, slug) if router is not None and is_slug(slug) else None
+        if router is None or not is_slug(slug):
+            return None
+        base, _, variant = slug.partition(":")
+        match = _made_up(router, slug, slug, free=variant == "free")
+        listed = self.find(f"openrouter/{base}") if variant else None
+        return _variant(match, listed.model) if listed is not None and listed.model.listed else match
 
 
 _ANYTHING = Flags(thinking="effort", effort=EFFORTS, prefill=True, json_schema=True, mid_system=True)
 
 
-def _made_up(provider: Provider, offered: str, name: str) -> Match:
-    """A model of which nothing is known: everything is let through, and no price is claimed unless the provider is free."""
+def _made_up(provider: Provider, offered: str, name: str, *, free: bool = False) -> Match:
+    """A model of which nothing is known: everything is let through, and no price is claimed unless it costs nothing."""
     reads: frozenset[Modality] = frozenset({"text", "image", "pdf"})
-    prices = (FREE,) if provider.free else ()
+    prices = (FREE,) if provider.free or free else ()
     offer = Offer(provider.id, offered, tuple(provider.endpoints), prices, flags=_ANYTHING, input=reads)
     vendor = offered.partition("/")[0] if "/" in offered else provider.id
     model = Model(name, vendor, offered, flags=_ANYTHING, input=reads, offers=(offer,), listed=False)
     return Match(model, (provider.id,))
+
+
+def _variant(match: Match, base: Model) -> Match:
+    """A `:variant` of a listed slug can what the slug can; what it costs is its own affair.
+    https://openrouter.ai/docs/guides/routing/model-variants/free"""
+    known = next(offer for offer in base.offers if offer.provider == "openrouter")
+    made = match.model
+    offer = replace(known, id=made.offers[0].id, prices=made.offers[0].prices)
+    model = replace(base, id=made.id, display_name=made.display_name, aliases=(), offers=(offer,), listed=False)
+    return Match(model, match.pinned)

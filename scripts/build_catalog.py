@@ -47,7 +47,9 @@ def build(sources: Sources) -> dict[Path, str]:
         old = yaml.safe_load(path.read_text()) if path.exists() else []
         rows = rows_of_file(yaml.safe_load(curated.read_text()), {row["id"]: row for row in old}, sources)
         files[path] = text_of(rows, curated.name)
-        priceless = [f"{row['id']} at {offer['provider']}" for row in rows for offer in row["offers"] if "prices" not in offer]
+        priceless = [
+            f"{row['id']} at {offer['provider']}" for row in rows for offer in row["offers"] if "prices" not in offer
+        ]
         sources.notes.extend(f"no price: {offer}" for offer in priceless if not offer.endswith(" ollama"))
     return files
 

@@ -40,8 +40,7 @@ def rows_of_file(curated: Row, old: dict[str, Row], sources: Sources) -> list[Ro
         known["flags"] = family.get("flags", {}) | line.get("flags", {})
         offers = _offers(family.get("offers", {}), line.get("offers", {}), line["id"])
         rows.append(_model(known, offers, old.get(line["id"], {}), sources))
-        for snapshot in line.get("snapshots", ()):
-            rows.append(_snapshot(known, offers, snapshot, old.get(snapshot, {}), sources))
+        rows += [_snapshot(known, offers, name, old.get(name, {}), sources) for name in line.get("snapshots", ())]
     return rows
 
 
@@ -95,8 +94,11 @@ def _present(name: str, value: Any) -> Row:
 
 
 def _limits(known: Row, facts: Row, offers: dict[str, Row], sources: Sources) -> Row:
-    contexts = (sources.genai.context(provider, offer["id"]) for provider, offer in offers.items())
-    context = known.get("context") or next(filter(None, contexts), None) or facts.get("context")
+    windows = (sources.genai.context(provider, offer["id"]) for provider, offer in offers.items())
+    window = next(filter(None, windows), None) or 0
+    context = known.get("context") or max(
+        window, facts.get("context") or 0
+    )  # the one may round, the other leave out the output
     return _present("context", context) | _present("output", known.get("max_output") or facts.get("output"))
 
 
@@ -133,7 +135,7 @@ def _entries(provider: str, offer: Row, sources: Sources) -> list[Entry]:
             Entry(row["source"], row["rates"], row["since"], {t["over"]: t["rates"] for t in row.get("tiers", ())})
             for row in offer["prices"]
         ]
-    name = offer.get("priced_as", offer["id"])
+    name: str = offer.get("priced_as") or offer["id"]
     entries = sources.genai.entries(provider, name)
     other = sources.litellm.entry(provider, name)
     if not entries:
@@ -155,19 +157,26 @@ def _told(entry: Entry) -> str:
 
 
 def _filled(entry: Entry, other: Entry) -> Entry:
-    """What the second source knows beyond the first."""
+    """What the second source knows beyond the first. "fast" is OpenAI's newer word for "priority"."""
+    other = replace(other, service=_also_fast(other.service, entry))
+    above_other = {over: _also_fast(parts, entry) for over, parts in other.tier_service.items()}
     tiers = {over: other.tiers.get(over, {}) | part for over, part in entry.tiers.items()}
     names = dict.fromkeys((*other.service, *entry.service))
     service = {name: other.service.get(name, {}) | entry.service.get(name, {}) for name in names}
     above = {
         over: {
-            name: other.tier_service.get(over, {}).get(name, {}) | entry.tier_service.get(over, {}).get(name, {})
+            name: above_other.get(over, {}).get(name, {}) | entry.tier_service.get(over, {}).get(name, {})
             for name in names
         }
         for over in tiers
     }
     rates = other.rates | entry.rates
     return replace(entry, rates=rates, tiers=tiers, service=service, tier_service=above)
+
+
+def _also_fast(parts: dict[str, Part], entry: Entry) -> dict[str, Part]:
+    same = "fast" in entry.service and entry.service["fast"] == entry.service.get("priority")
+    return parts | {"fast": parts["priority"]} if same and "priority" in parts else parts
 
 
 def _multiplied(entry: Entry, multiples: dict[str, float]) -> Entry:

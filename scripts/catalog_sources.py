@@ -12,7 +12,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -62,18 +62,22 @@ class Entry:
 
     def row(self, since: date) -> dict[str, Any]:
         """The entry as it stands in a file."""
-        row: dict[str, Any] = {"since": since, "source": self.source, "rates": self.rates}
+        row: dict[str, Any] = {"since": since, "source": self.source, "rates": _ordered(self.rates)}
         if self.tiers:
             row["tiers"] = [
-                {"over": over, "rates": part} | _named("service_tiers", self.tier_service.get(over, {}))
+                {"over": over, "rates": _ordered(part)} | _named("service_tiers", self.tier_service.get(over, {}))
                 for over, part in sorted(self.tiers.items())
             ]
         return row | _named("service_tiers", self.service)
 
 
 def _named(name: str, parts: dict[str, Part]) -> dict[str, Any]:
-    kept = {key: part for key, part in sorted(parts.items()) if part}
+    kept = {key: _ordered(part) for key, part in sorted(parts.items()) if part}
     return {name: kept} if kept else {}
+
+
+def _ordered(part: Part) -> Part:
+    return {name: part[name] for name in _GENAI_FIELDS.values() if name in part}
 
 
 def number(value: Any) -> float:
@@ -127,16 +131,18 @@ class GenaiPrices:
         if "input" not in rates or "output" not in rates:
             return None
         entry = Entry(self.source, rates, since, {over: _differing(part, rates) for over, part in tiers.items()})
+        moment = max(self._now, datetime.combine(since, time(12), UTC)) if since else self._now
         for variant in variants:
             name = next(iter(variant.when.values()))
-            waits = variant.constraint is not None and not variant.constraint.active(self._now)
+            waits = variant.constraint is not None and not variant.constraint.active(moment)
             if name == "default" or waits or len(variant.when) != 1:
                 continue
             base, above = _genai_parts(variant.prices)
             entry.service[name] = _differing(base, rates)
-            for over, part in above.items():
-                if over in entry.tiers:
-                    entry.tier_service.setdefault(over, {})[name] = _differing(part, base)
+            for over, part in entry.tiers.items():
+                full = rates | part
+                wanted = full | base | above.get(over, {})
+                entry.tier_service.setdefault(over, {})[name] = _differing(wanted, full | entry.service[name])
         return entry
 
     def context(self, provider: str, name: str) -> int | None:
@@ -157,8 +163,12 @@ class GenaiPrices:
 def _genai_parts(price: Any) -> tuple[Part, dict[int, Part]]:
     base: Part = {}
     tiers: dict[int, Part] = {}
-    values = {ours: getattr(price, theirs) for theirs, ours in _GENAI_FIELDS.items() if getattr(price, theirs) is not None}
-    starts = sorted({tier.start for value in values.values() if not isinstance(value, Decimal | int) for tier in value.tiers})
+    values = {
+        ours: getattr(price, theirs) for theirs, ours in _GENAI_FIELDS.items() if getattr(price, theirs) is not None
+    }
+    starts = sorted(
+        {tier.start for value in values.values() if not isinstance(value, Decimal | int) for tier in value.tiers}
+    )
     for name, value in values.items():
         if isinstance(value, Decimal | int):
             base[name] = number(value)
@@ -218,7 +228,8 @@ class LiteLLM:
             elif not over:
                 entry.service[tier] = _differing(part, rates)
             elif over in entry.tiers:
-                entry.tier_service.setdefault(over, {})[tier] = _differing(part, rates | entry.service.get(tier, {}))
+                below = rates | entry.tiers[over] | entry.service.get(tier, {})
+                entry.tier_service.setdefault(over, {})[tier] = _differing(part, below)
         return entry
 
     def facts(self, provider: str, name: str) -> dict[str, Any]:
@@ -246,7 +257,17 @@ _PATHS = {"chat/completions": "chat_completions", "responses": "responses"}
 def fetch_litellm(version: str, folder: Path) -> Path:
     """Downloads the wheel (nothing is installed, nothing imported) and answers where it is."""
     wanted = f"litellm=={version}" if version else "litellm"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(folder),
+    ]
     subprocess.run([*pip, wanted], check=True)
     return next(folder.glob("litellm-*.whl"))
 
