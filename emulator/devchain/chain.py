@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import contracts
+from emulator.devchain import engines
 from emulator.devchain.accounts import ACCOUNTS, Account
 from emulator.devchain.client import ask
-from emulator.devchain.engines import Anvil, DevChainError, Engine, PyEvm, Terms, find_anvil
+from emulator.devchain.engines import DevChainError, Engine, Terms
 from shared.chain import checksum_address, keccak256
 
 # Where it stands on Sapphire and most other chains: https://www.multicall3.com
@@ -17,7 +18,6 @@ MULTICALL: Final = "0xcA11bde05977b3631167028862bE2a173976CA11"
 SUBCALL: Final = "0x0100000000000000000000000000000000000103"
 AUTHORIZE: Final = keccak256(b"authorize(bytes21,address,bool)")[:4]
 SAPPHIRE_TESTNET: Final = 23295
-PY_EVM: Final = "py-evm"
 SETTLING: Final = 10.0
 
 
@@ -75,8 +75,7 @@ class DevChain:
         """Starts the chain and deploys the contract."""
         if self._engine is not None:
             raise DevChainError("the dev chain is running already")
-        engine = self._engine_name or find_anvil() or PY_EVM
-        self._engine = PyEvm(self._terms) if engine == PY_EVM else Anvil(self._terms, engine)
+        self._engine = engines.start(self._engine_name or engines.find_anvil() or engines.PY_EVM, self._terms)
         try:
             self.deploy()
         except BaseException:

@@ -20,6 +20,7 @@ from emulator.devchain.client import ask
 if TYPE_CHECKING:
     from emulator.devchain.node import Node
 
+PY_EVM: Final = "py-evm"
 START_LIMIT: Final = 20.0
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,18 @@ class Terms:
     block_time: float
     delay: float
     codes: Mapping[str, bytes]
+
+
+def start(name: str, terms: Terms) -> Engine:
+    """A running chain: py-evm, or the anvil of this name or path."""
+    if name != PY_EVM:
+        return Anvil(terms, name)
+    try:
+        return PyEvm(terms)
+    except ModuleNotFoundError as fault:
+        raise DevChainError(
+            "the dev chain needs py-evm (pip install 'ekai-gateway[chain]') or anvil on PATH"
+        ) from fault
 
 
 def find_anvil() -> str | None:
@@ -113,7 +126,10 @@ class Anvil:
         command += ["--hardfork", "paris", "--order", "fifo"]
         if terms.block_time:
             command += ["--block-time", str(terms.block_time)]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (named by whoever starts us)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (named by who starts us)
+        except OSError as fault:
+            raise DevChainError(f"can't run {binary}: {fault.strerror}") from fault
         try:
             self._wait(port)
         except DevChainError:

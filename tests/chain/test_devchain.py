@@ -553,11 +553,19 @@ class TestLife:
         code = "import sys, emulator.devchain; sys.exit(any(name.split('.')[0] in ('eth', 'web3') for name in sys.modules))"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
+    def test_without_py_evm_it_says_what_is_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # None in its place makes an import fail as if the package weren't there.
+        monkeypatch.setitem(sys.modules, "emulator.devchain.blockchain", None)
+        with pytest.raises(DevChainError, match=r"ekai-gateway\[chain\]"):
+            DevChain(engine=PY_EVM).start()
+
     def test_anvil_that_ends_at_once_is_told(self) -> None:
         false = shutil.which("false")
         assert false is not None
         with pytest.raises(DevChainError, match="anvil ended with 1"):
             DevChain(engine=false).start()
+        with pytest.raises(DevChainError, match="No such file"):
+            DevChain(engine="/nowhere/anvil").start()
 
 
 @pytest.mark.skipif(find_anvil() is None, reason="no anvil on PATH")
