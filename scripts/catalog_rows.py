@@ -64,7 +64,7 @@ def _snapshot(known: Row, offers: dict[str, Row], snapshot: str, old: Row, sourc
     provider, offer = next(iter(offers.items()))
     day = _day_in(snapshot)
     line = {key: value for key, value in known.items() if key not in ("aliases", "released", "name")}
-    line |= {"id": snapshot, "name": f"{known['name']} ({day or snapshot})"}
+    line |= {"id": snapshot, "name": f"{known['name']} ({day or snapshot})", "released": day}
     return _model(line, {provider: offer | {"id": snapshot}}, old, sources)
 
 
@@ -99,7 +99,9 @@ def _limits(known: Row, facts: Row, offers: dict[str, Row], sources: Sources) ->
     context = known.get("context") or max(
         window, facts.get("context") or 0
     )  # the one may round, the other leave out the output
-    return _present("context", context) | _present("output", known.get("max_output") or facts.get("output"))
+    output = known.get("max_output") or facts.get("output") or 0
+    # An output as large as the window only says that nobody set a limit.
+    return _present("context", context) | _present("output", output if output < (context or output + 1) else None)
 
 
 def _released(known: Row, offers: dict[str, Row], sources: Sources) -> date | None:

@@ -151,11 +151,12 @@ class GenaiPrices:
         return model.context_window if model else None
 
     def released(self, provider: str, name: str) -> date | None:
-        """The oldest date among the dated ids that the dataset knows for a model."""
+        """The oldest date among the dated ids that the dataset knows for a model. OpenRouter turns some names around in them."""
         model = self.model(provider, name)
         if model is None:
             return None
-        found = re.findall(r"-(20\d\d)-?(\d\d)-?(\d\d)'", str(model.match))
+        start = "" if provider == "openrouter" else re.escape(name.lower())
+        found = re.findall(rf"{start}-(20\d\d)-?(\d\d)-?(\d\d)'", str(model.match))
         days = [date(int(y), int(m), int(d)) for y, m, d in found if 1 <= int(m) <= 12 and 1 <= int(d) <= 31]
         return min((day for day in days if day <= self._now.date()), default=None)
 
