@@ -70,7 +70,13 @@ def _is_last(frame: Frame) -> bool:
     """Events that end a reply are never sent by a faulty stream, however short it was."""
     return any(
         word in frame.data
-        for word in (b'"type":"message_delta"', b'"type":"response.completed"', b'"finish_reason":"', b'"finishReason"')
+        for word in (
+            b'"type":"message_delta"',
+            b'"type":"response.completed"',
+            b'"type":"response.incomplete"',
+            b'"finish_reason":"',
+            b'"finishReason"',
+        )
     )
 
 

@@ -52,7 +52,8 @@ class Node:
         return self.refused(self.wording.type(self.path, what, self.value), code="invalid_type")
 
     def obj(self, *allowed: str) -> Node:
-        """This object, which may hold only these fields. Names in `x_…` are let through: they stand for fields of the future."""
+        """This object, which may hold only these fields. Names in `x_…` are let
+        through (not by protobuf): they stand for fields of the future."""
         if not isinstance(self.value, dict):
             raise self.wanted("an object")
         value = self.value
