@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import cbor2
 import httpx
@@ -31,6 +32,7 @@ _ROOT = b"oasis-runtime-sdk/rofl-appd: mock root key"
 _PURPOSE = b"oasis-runtime-sdk/rofl-appd: "
 _KINDS = {"raw-256": (1, 32), "raw-384": (2, 48), "ed25519": (3, 32), "secp256k1": (4, 32)}
 _KMAC256_RATE = 136
+_POLL_SECONDS = 0.02
 
 
 class RevertedError(Exception):
@@ -157,7 +159,7 @@ class FakeAppd:
 
 
 def on_chain(rpc_url: str, sender: str) -> Execute:
-    """Executes calls as transactions of `sender`, an unlocked account of a development chain."""
+    """Executes calls as transactions of `sender`, an unlocked account of a development chain, and waits for their blocks."""
 
     async def execute(call: Call) -> bytes:
         transaction = {
@@ -167,23 +169,35 @@ def on_chain(rpc_url: str, sender: str) -> Execute:
             "gas": hex(call.gas_limit),
             "value": hex(call.value),
         }
-        async with httpx.AsyncClient(base_url=rpc_url, timeout=30.0) as http:
-            returned = await _ask(http, "eth_call", transaction, "latest")
-            await _ask(http, "eth_sendTransaction", transaction)
-        return returned
+        # trust_env: a proxy in the environment is never meant for a chain on this machine.
+        async with httpx.AsyncClient(base_url=rpc_url, timeout=30.0, trust_env=False) as http:
+            sent = await _ask(http, "eth_sendTransaction", transaction)
+            receipt = await _included(http, sent)
+            if receipt["status"] != "0x1":
+                await _ask(http, "eth_call", transaction, "latest")  # a receipt doesn't hold the revert's data
+                raise RevertedError(b"")
+        return b""
 
     return execute
 
 
-async def _ask(http: httpx.AsyncClient, method: str, *params: object) -> bytes:
+async def _included(http: httpx.AsyncClient, transaction_hash: str) -> dict[str, Any]:
+    while True:
+        receipt = await _ask(http, "eth_getTransactionReceipt", transaction_hash)
+        if receipt is not None:
+            return dict(receipt)
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _ask(http: httpx.AsyncClient, method: str, *params: object) -> Any:
     reply = await http.post("", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     match reply.json():
-        case {"result": str() as result}:
-            return bytes.fromhex(result.removeprefix("0x"))
         case {"error": {"data": str() as data}}:
             raise RevertedError(bytes.fromhex(data.removeprefix("0x")))
         case {"error": error}:
             raise _RefusedError(400, str(error))
+        case {"result": result}:
+            return result
         case other:
             raise _RefusedError(400, str(other))
 

@@ -25,11 +25,15 @@ _SHOWN = 200
 _REVERTED = "reverted: "
 _ERROR_STRING = keccak256(b"Error(string)")[:4]
 
-REVERTS: Mapping[bytes, str] = {
-    keccak256(f"{name}()".encode())[:4]: name
-    for name in ("RoflOriginNotAuthorizedForApp", "NotAuthorized", "EnforcedPause", "ExpectedPause")
-}
-"""Reverts that an operator can do something about, by their selector."""
+_ERRORS = (
+    "RoflOriginNotAuthorizedForApp()",
+    "NotAuthorized()",
+    "ContractPaused()",
+    "ReceiptAlreadyLogged(bytes32)",
+    "DelegateNeverPermitted(address,address)",
+)
+REVERTS: Mapping[bytes, str] = {keccak256(error.encode())[:4]: error.partition("(")[0] for error in _ERRORS}
+"""The contract's errors that a transaction of the gateway can meet, by their selector."""
 
 Failure = Literal["unreachable", "refused", "unknown"]
 
