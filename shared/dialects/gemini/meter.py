@@ -20,7 +20,7 @@ _ROUGHLY = 4  # characters of an argument that is no text
 class Meter:
     """See `shared.dialects.Meter`."""
 
-    __slots__ = ("_metadata", "_reply", "_searches", "ended", "failed", "model", "output_chars", "usage")
+    __slots__ = ("_last", "_metadata", "_reply", "_searches", "ended", "failed", "model", "output_chars", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -28,6 +28,7 @@ class Meter:
         self.ended = self.failed = False
         self.output_chars = 0
         self._metadata: Json = {}
+        self._last: Json = {}
         self._searches = 0
         self._reply = ""
 
@@ -60,9 +61,10 @@ class Meter:
         match body.get("candidates"):
             case [dict() as candidate, *_]:
                 self._candidate(candidate)
-        if isinstance(metadata := body.get("usageMetadata"), dict):
-            self._metadata = {**self._metadata, **metadata}
-        if self._metadata:
+        metadata = mapping(body, "usageMetadata")
+        if metadata and (metadata != self._last or self.ended):  # most events repeat it
+            self._last = metadata
+            self._metadata.update(metadata)
             self.usage = read_usage(self._metadata, self._searches)
 
     def _candidate(self, candidate: Json) -> None:

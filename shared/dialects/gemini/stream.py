@@ -149,15 +149,16 @@ class StreamReader:
 
     def _envelope(self, body: Json, out: list[Event]) -> None:
         if isinstance(metadata := body.get("usageMetadata"), dict):
-            self._usage = {**self._usage, **metadata} if self._usage else metadata
+            self._usage = metadata if self._usage is None else {**self._usage, **metadata}
         if not self._started:
             self._started = True
             self._id = string(body, "responseId")
             self._model = string(body, "modelVersion") or self._model
             out.append(Start(self._id, self._model, read_usage(self._usage) if self._usage else None))
-        feedback = mapping(body, "promptFeedback")
-        if (reason := string(feedback, "blockReason")) and reason != "BLOCKED_REASON_UNSPECIFIED":
-            self._feedback = reason, string(feedback, "blockReasonMessage")
+        if feedback := mapping(body, "promptFeedback"):
+            reason = string(feedback, "blockReason")
+            if reason and reason != "BLOCKED_REASON_UNSPECIFIED":
+                self._feedback = reason, string(feedback, "blockReasonMessage")
 
     def _candidate(self, candidate: Json, out: list[Event]) -> None:
         scored = logprobs_of(candidate["logprobsResult"]) if "logprobsResult" in candidate else ()
