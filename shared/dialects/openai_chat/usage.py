@@ -14,6 +14,7 @@ from shared.canonical import Json, StopReason, Usage
 _NANO = 1_000_000_000
 _NANO_PER_TICK = 10  # of xAI's ticks, ten thousand million make a dollar: ten to a nano-dollar
 _MAX_DOLLARS = 1e9
+_MAX_COUNT = 2**53
 
 REASONS: Mapping[str, StopReason] = {
     "stop": "end",
@@ -105,7 +106,7 @@ def _count(holder: Json, field: str) -> int:
     value = holder.get(field)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MAX_COUNT else 0
 
 
 def _cost(usage: Json) -> int | None:
