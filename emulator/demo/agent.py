@@ -74,13 +74,13 @@ def _absolute(file: str, prompt: Prompt) -> str:
 
 
 def _plan(tools: list[Tool]) -> Plan | None:
-    named = {tool.name.lower(): tool for tool in tools}
+    named = {tool.short.lower(): tool for tool in tools}
     reading = "Reading {file}."
     editing = "Now the edit."
     if "read" in named and "edit" in named:
         read, edit = named["read"], named["edit"]
         return (reading, lambda task: _read(read, task)), (editing, lambda task: _edit(edit, task))
-    if "exec" in named and named["exec"].kind == "custom":
+    if "exec" in named and named["exec"].takes_text:
         script = named["exec"]
         return (reading, lambda task: _js_read(script, task)), (editing, lambda task: _js_edit(script, task))
     shell = next((named[name] for name in ("exec_command", "shell", "shell_command", "bash") if name in named), None)
@@ -138,19 +138,20 @@ def _patch_text(task: Task) -> str:
 
 
 def _patch(tool: Tool, task: Task) -> Call:
+    return _with_text(tool, _patch_text(task))
+
+
+def _with_text(tool: Tool, text: str) -> Call:
     if tool.kind == "custom":
-        return Call(tool.name, _patch_text(task), "custom", tool.namespace)
+        return Call(tool.name, text, "custom", tool.namespace)
     field = next(iter((tool.schema or {}).get("required") or ["input"]))
-    return _call(tool, {field: _patch_text(task)})
+    return _call(tool, {field: text})
 
 
 def _js_read(tool: Tool, task: Task) -> Call:
     command = orjson.dumps(f"cat {shlex.quote(task.file)}").decode()
-    return Call(
-        tool.name, f"const r = await tools.exec_command({{cmd: {command}}}); text(r.output);", "custom", tool.namespace
-    )
+    return _with_text(tool, f"const r = await tools.exec_command({{cmd: {command}}}); text(r.output);")
 
 
 def _js_edit(tool: Tool, task: Task) -> Call:
-    patch = orjson.dumps(_patch_text(task)).decode()
-    return Call(tool.name, f"const r = await tools.apply_patch({patch}); text(r);", "custom", tool.namespace)
+    return _with_text(tool, f"const r = await tools.apply_patch({orjson.dumps(_patch_text(task)).decode()}); text(r);")

@@ -59,18 +59,18 @@ def _named(tools: list[Tool], text: str) -> list[Tool]:
 
 
 def _place(tool: Tool, text: str, offered: int) -> int | None:
-    name = re.escape(tool.name)
+    name = f"(?:{re.escape(tool.name)}|{re.escape(tool.short)})"
     bounds = rf"(?<![\w-]){name}(?![\w-])"
-    if re.search(r"[_\d-]|[a-z][A-Z]", tool.name):
+    if re.search(r"[_\d-]|[a-z][A-Z]", tool.short):
         found = re.search(bounds, text)
     else:
         found = re.search(rf"(?i:{_VERBS})[`'\"]?{bounds}|[`'\"]{name}[`'\"]|(?:\band|,)\s+{bounds}\s+with\b", text)
-    if found is None and tool.name.lower() in _READERS:
+    if found is None and tool.short.lower() in _READERS:
         found = re.search(r"(?i)\bread (?:the )?file\b", text)
     if found is None and offered <= 3:
         # With few tools a question about "the weather" is meant for get_weather.
-        words = [word for word in re.findall(r"[a-z]+", tool.name.lower()) if word not in _GENERIC]
-        if words and all(re.search(rf"(?i)\b{word}", text) for word in words) and "_" in tool.name:
+        words = [word for word in re.findall(r"[a-z]+", tool.short.lower()) if word not in _GENERIC]
+        if words and all(re.search(rf"(?i)\b{word}", text) for word in words) and "_" in tool.short:
             return len(text)
     return None if found is None else found.start()
 
@@ -80,7 +80,7 @@ def _search_for(prompt: Prompt, offered: list[Tool], text: str) -> list[Tool]:
     hidden = [tool for tool in prompt.tools if tool.deferred and not tool.loaded]
     unknown = re.search(rf"(?i:{_VERBS})[`'\"]?\w+_\w+", text)
     if _named(hidden, text) or unknown:
-        return [t for t in offered if t.kind == "search" or t.name in ("ToolSearch", "tool_search")][:1]
+        return [t for t in offered if t.kind == "search" or t.short in ("ToolSearch", "tool_search")][:1]
     return []
 
 
@@ -90,12 +90,13 @@ def _search_for(prompt: Prompt, offered: list[Tool], text: str) -> list[Tool]:
 def _call(tool: Tool, text: str) -> Call:
     if tool.kind == "custom":
         return Call(tool.name, _free_text(tool, text), "custom", tool.namespace)
-    place = text.find(tool.name)
-    given = _object_in(text[place + len(tool.name) :] if place >= 0 else text)
+    place = text.find(tool.short)
+    given = _object_in(text[place + len(tool.short) :] if place >= 0 else text)
     if given is not None and place < 0 and not given.keys() <= ((tool.schema or {}).get("properties") or {}).keys():
         given = None  # it was meant for another tool
-    arguments = given if given is not None else _arguments(tool, text)
-    return Call(tool.name, orjson.dumps(arguments).decode(), tool.kind, tool.namespace)
+    if given is None:
+        given = {"input": _free_text(tool, text)} if tool.takes_text else _arguments(tool, text)
+    return Call(tool.name, orjson.dumps(given).decode(), tool.kind, tool.namespace)
 
 
 def _object_in(text: str) -> Json | None:
@@ -127,12 +128,12 @@ def _arguments(tool: Tool, text: str) -> Json:
 
 
 def _free_text(tool: Tool, text: str) -> str:
-    quoted = next((a or b or c for a, b, c in _QUOTED.findall(text) if (a or b or c) != tool.name), "")
-    if tool.name == "apply_patch":
+    quoted = next((a or b or c for a, b, c in _QUOTED.findall(text) if (a or b or c) != tool.short), "")
+    if tool.short == "apply_patch":
         path = _PATH.search(text.replace("apply_patch", ""))
         lines = (quoted or "demo").strip("\n").split("\n")
         added = "\n".join("+" + line for line in lines)
         return f"*** Begin Patch\n*** Add File: {path[1] if path else 'demo.txt'}\n{added}\n*** End Patch\n"
-    if tool.name == "exec":
+    if tool.short == "exec":
         return quoted or 'text("demo");'
     return quoted or "demo"

@@ -82,6 +82,17 @@ class Tool:
     def callable(self) -> bool:
         return self.kind != "hosted" and (self.loaded or not self.deferred)
 
+    @property
+    def short(self) -> str:
+        """The name without the namespace that gateways and MCP clients put before it."""
+        return self.name.rpartition("__")[2] or self.name
+
+    @property
+    def takes_text(self) -> bool:
+        """A custom tool, or the function that stands for one where there are none."""
+        properties = (self.schema or {}).get("properties") or {}
+        return self.kind == "custom" or (self.kind == "function" and list(properties) == ["input"])
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -167,6 +167,53 @@ def test_codex(http: httpx.Client, file: Path, tools: list[Any], first: list[Any
     assert file.read_text() == EDITED
 
 
+def wrapped(name: str) -> dict[str, Any]:
+    """A custom tool as a gateway hands it to an API that has none."""
+    schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
+def function(name: str, *required: str) -> dict[str, Any]:
+    properties = {field: {"type": "string"} for field in required}
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
+@pytest.mark.parametrize(
+    ("tools", "used"),
+    [
+        ([function("exec_command", "cmd"), wrapped("apply_patch")], ["exec_command", "apply_patch"]),
+        ([wrapped("functions__exec")], ["functions__exec", "functions__exec"]),
+        ([function("read", "filePath"), function("edit", "filePath", "oldString", "newString")], ["read", "edit"]),
+        ([function("bash", "command")], ["bash", "bash"]),
+    ],
+)
+def test_agents_over_chat(http: httpx.Client, file: Path, tools: list[Any], used: list[str]) -> None:
+    run: dict[str, Callable[[Any], str]] = {
+        "exec_command": lambda given: shell(given["cmd"]),
+        "bash": lambda given: shell(given["command"]),
+        "apply_patch": lambda given: patch(given["input"]),
+        "functions__exec": lambda given: script(given["input"]),
+        "read": lambda given: Path(given["filePath"]).read_text(),
+        "edit": lambda given: str(
+            Path(given["filePath"]).write_text(TEXT.replace(given["oldString"], given["newString"], 1))
+        ),
+    }
+    messages: list[Any] = [{"role": "user", "content": TASK.format(file=file)}]
+    names = []
+    while True:
+        ask = {"model": "m", "messages": messages, "tools": tools}
+        message = http.post("/v1/chat/completions", json=ask).raise_for_status().json()["choices"][0]["message"]
+        if not message.get("tool_calls"):
+            break
+        (call,) = message["tool_calls"]
+        names.append(call["function"]["name"])
+        result = run[names[-1]](json.loads(call["function"]["arguments"]))
+        messages += [message, {"role": "tool", "tool_call_id": call["id"], "content": result}]
+    assert (message["content"], names) == (f"Done: {file}", used)
+    assert file.read_text() == EDITED
+
+
 def test_codex_in_a_relative_folder(http: httpx.Client, file: Path) -> None:
     where = f"<environment_context>\n  <cwd>{file.parent}</cwd>\n</environment_context>"
     first = [{"role": "user", "content": where}]
