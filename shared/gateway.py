@@ -18,7 +18,7 @@ from shared.exchange import ClientGoneError, Exchange
 from shared.keys import Opened, Want
 from shared.ledger import Ledger, request_id
 from shared.plan import Ask
-from shared.routing import Route, candidates, shape_of
+from shared.routing import Route, candidates, shape_of, with_keys
 
 log = logging.getLogger("ekai.gateway")
 
@@ -97,7 +97,7 @@ async def _routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) ->
         raise unsupported(f"No provider here serves `{choice.name}` over this API or a translation of it.", "model")
     wants = [Want(route.provider.id, (*route.names, choice.name)) for route in routes]
     opened = await gateway.keys.open(caller.owner, caller.address, wants)
-    usable = [route for route in routes if route.provider.id in opened.keys]
+    usable = with_keys(routes, choice.match, opened.keys)
     if not usable:
         raise GatewayError(Code.SECRET_NOT_FOUND, f"The owner has no key for a provider that serves `{choice.name}`.")
     now = gateway.clock()

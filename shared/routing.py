@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,6 +112,14 @@ def candidates(
         estimate = estimate_of(offer, provider, shape, at)
         routes.append(Route(match.model, offer, provider, provider.endpoints[api], api == client, estimate))
     return ranked(routes, match.pinned)
+
+
+def with_keys(routes: Sequence[Route], match: Match, keyed: Container[str]) -> list[Route]:
+    """The routes whose provider the owner has a key for. Of pinned providers only the first that has one is left."""
+    usable = [route for route in routes if route.provider.id in keyed]
+    if match.pinned and usable:
+        return [route for route in usable if route.provider.id == usable[0].provider.id]
+    return usable
 
 
 def _way(offer: Offer, provider: Provider, client: Api, shape: Shape) -> Api | None:

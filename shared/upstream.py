@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 
 import aiohttp
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
@@ -16,6 +17,8 @@ MAX_REPLY = 256 * 1024 * 1024
 """Bytes of a whole reply that are held in memory at most."""
 MAX_ERROR = 256 * 1024
 _READ_BUFFER = 256 * 1024
+_AT_ONCE = 1024 * 1024
+"""Bytes that are written in one piece; larger bodies go out in pieces, so that other requests get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,14 @@ class Upstream:
 
     async def _post(self, call: Call) -> aiohttp.ClientResponse:
         try:
-            return await self._open().post(call.url, data=call.body, headers=call.headers, allow_redirects=False)
+            return await self._once(call)
         except aiohttp.ServerDisconnectedError:
             # A kept connection that the provider closed at the same moment: no byte of a reply came, so once more on a new one.
-            return await self._open().post(call.url, data=call.body, headers=call.headers, allow_redirects=False)
+            return await self._once(call)
+
+    async def _once(self, call: Call) -> aiohttp.ClientResponse:
+        data = call.body if len(call.body) <= _AT_ONCE else BytesIO(call.body)
+        return await self._open().post(call.url, data=data, headers=call.headers, allow_redirects=False)
 
     async def close(self) -> None:
         """Ends all connections."""

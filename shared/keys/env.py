@@ -37,7 +37,8 @@ class EnvKeys:
     async def admit(self, owner: str, caller: str) -> None:
         if owner != caller:
             raise GatewayError(
-                Code.DELEGATE_NOT_PERMITTED, "Another owner's keys need the control plane on chain (KEYS=chain); these are local."
+                Code.DELEGATE_NOT_PERMITTED,
+                "Another owner's keys need the control plane on chain (KEYS=chain); these are local.",
             )
 
     async def ready(self) -> None:
