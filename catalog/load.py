@@ -59,7 +59,7 @@ def load(root: Path = HERE, *, check: bool = False) -> Catalog:
                 model = _model(row, providers)
                 if models.setdefault(model.id, model) is not model:
                     raise CatalogError("a second model of this id")
-    return Catalog(providers, models, _names(models.values()))
+    return Catalog(providers, models, _names(models.values()), frozenset(providers))
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,7 +72,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, Any]]:
     for path in paths:
         try:
             yield path, yaml.load(path.read_bytes(), _LOADER)  # noqa: S506  # a safe loader, the one written in C
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: a day that no calendar has
             raise CatalogError(f"{path.name}: {error}") from error
 
 

@@ -195,11 +195,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Everything that is served. `names` maps every name in its `normal` form, canonical ids included, to a model's id."""
+    """Everything that is served. `names` maps every name in its `normal` form, canonical ids included, to a model's id.
+    `prefixes` are the ids of all providers there are: one that isn't served here still is no vendor of OpenRouter's."""
 
     providers: Mapping[str, Provider]
     models: Mapping[str, Model]
     names: Mapping[str, str]
+    prefixes: frozenset[str] = frozenset()
 
     def find(self, name: str) -> Match | None:
         """The model that a name means, in a few dict look-ups.
@@ -214,6 +216,8 @@ class Catalog:
             return pinned
         if (listed := self.names.get(key)) is not None:
             return Match(self.models[listed])
+        if provider is None and prefix in self.prefixes:
+            return None
         return self._unlisted(stripped(name), provider)
 
     def _pinned(self, provider: Provider, key: str, rest: str) -> Match | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,8 @@ def test_lookups(catalog: Catalog, name: str, model: str, pinned: tuple[str, ...
         ("ollama/llama3.3", "ollama", "llama3.3"),
         ("ollama/hf.co/somebody/Model-GGUF:Q4_K_M", "ollama", "hf.co/somebody/Model-GGUF:Q4_K_M"),
         ("groq/compound", "groq", "compound"),
+        ("xai/grok-9", "xai", "grok-9"),
+        ("zai/glm-9", "zai", "glm-9"),
     ],
 )
 def test_what_is_not_listed(catalog: Catalog, name: str, provider: str, sent: str) -> None:
@@ -116,6 +119,14 @@ def test_variants_of_a_slug(catalog: Catalog) -> None:
         assert only.prices == prices
         assert only.limits == listed.limits
         assert only.flags == listed.flags
+
+
+def test_a_provider_that_is_off_is_no_vendor(catalog: Catalog) -> None:
+    without = {key: value for key, value in catalog.providers.items() if key != "ollama"}
+    served = replace(catalog, providers=without)
+    for name in ("ollama/llama3.3", "ollama/gpt-oss:120b", "Ollama/x"):
+        assert served.find(name) is None
+    assert served.find("gpt-oss:120b") is not None
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from catalog.load import load
-from catalog.types import FREE, Catalog, Offer, Rates
+from catalog.load import HERE, load
+from catalog.types import FREE, Catalog, Offer, Rates, Window
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -163,3 +165,64 @@ def test_prices_agree_with_genai_prices(catalog: Catalog) -> None:
             assert abs(ours - theirs) < Decimal("1e-9"), (model.id, found.provider)
             compared += 1
     assert compared > 300
+
+
+def test_windows_of_the_day() -> None:
+    by_day, over_midnight = Window(60, 120, FREE.rates), Window(1_380, 60, FREE.rates)
+    assert [minute for minute in (59, 60, 119, 120) if by_day.holds(minute)] == [60, 119]
+    assert [minute for minute in (59, 60, 1_379, 1_380) if over_midnight.holds(minute)] == [59, 1_380]
+
+
+def test_everything_that_a_price_can_say(tmp_path: Path) -> None:
+    shutil.copytree(HERE / "providers", tmp_path / "providers")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.yaml").write_text("""
+- id: m
+  name: M
+  vendor: v
+  input: [text]
+  limits: {context: 100, output: 10}
+  flags: {json_schema: true, effort: [low]}
+  offers:
+  - provider: openai
+    id: m
+    apis: [responses]
+    limits: {output: 5}
+    flags: {effort: []}
+    input: [text, image]
+    quirks: [no_stop]
+    prices:
+    - since: 2026-02-01
+      source: here
+      rates: {input: 2, output: 4, cache_read: 0.000000001, web_search: 10}
+      tiers:
+      - {over: 200, rates: {input: 6}, service_tiers: {flex: {output: 3}}}
+      - {over: 100, rates: {input: 4}}
+      windows: [{start: 60, end: 120, rates: {output: 1}}]
+      service_tiers: {flex: {input: 1}}
+    - {since: 2026-01-01, source: there, rates: {input: 1, output: 1}}
+""")
+    model = load(tmp_path, check=True).models["m"]
+    (found,) = model.offers
+    assert (found.limits.context, found.limits.output, found.flags.json_schema, found.flags.effort) == (
+        100,
+        5,
+        True,
+        (),
+    )
+    assert (found.input, found.quirks, found.apis) == ({"text", "image"}, {"no_stop"}, ("responses",))
+    older, newer = found.prices
+    assert (older.source, newer.source, found.price_source) == ("there", "here", "here")
+    assert newer.rates == Rates(2_000_000_000, 4_000_000_000, cache_read=1, web_search=10_000_000)
+    assert [(tier.over, tier.rates.input, tier.rates.output) for tier in newer.tiers] == [
+        (100, 4_000_000_000, 4_000_000_000),
+        (200, 6_000_000_000, 4_000_000_000),
+    ]
+    flex = [tier.service_tiers["flex"] for tier in newer.tiers]
+    assert [(part.input, part.output) for part in flex] == [
+        (1_000_000_000, 4_000_000_000),
+        (1_000_000_000, 3_000_000_000),
+    ]
+    assert newer.windows[0].rates == Rates(2_000_000_000, 1_000_000_000, cache_read=1, web_search=10_000_000)
+    target = found.target(load().providers["openai"].endpoints["responses"])
+    assert (target.provider, target.model, target.quirks) == ("openai", "m", {"no_stop"})

@@ -84,7 +84,7 @@ def test_the_full_check_sees_wrong_values(copy: Path, wrong: dict[str, object]) 
         load(copy, check=True)
 
 
-@pytest.mark.parametrize("text", ["[", "- {id: m", "- just text", "", "a: b"])
+@pytest.mark.parametrize("text", ["[", "- {id: m", "- just text", "", "a: b", "- {id: m, released: 2026-13-45}"])
 def test_broken_files(copy: Path, text: str) -> None:
     (copy / "models" / "zz.yaml").write_text(text)
     with pytest.raises(CatalogError, match=r"zz\.yaml"):
