@@ -207,9 +207,7 @@ def test_what_only_the_end_tells_is_not_lost() -> None:
     """Some servers send no deltas, or nothing but the terminal event."""
     for name in REPLIES:
         body = whole(name)
-        dones = [
-            event("response.output_item.done", output_index=n, item=item) for n, item in enumerate(body["output"])
-        ]
+        dones = [event("response.output_item.done", output_index=n, item=item) for n, item in enumerate(body["output"])]
         started = event("response.created", response={**body, "output": []})
         expected = DIALECT.read_response(body, READING)
         ended = event(f"response.{body['status']}", response=body)

@@ -57,7 +57,8 @@ def _cost(usage: Json) -> int | None:
         case {"cost_in_usd_ticks": int(ticks)} if ticks >= 0:
             return (ticks + _TICKS_PER_NANO // 2) // _TICKS_PER_NANO
         case {"cost": int(cost) | float(cost)} if 0 <= cost < _NANO:
-            return int((Decimal(str(cost)) * _NANO).to_integral_value())
+            # A boolean is no price, though Python takes it for a number.
+            return None if isinstance(cost, bool) else int((Decimal(str(cost)) * _NANO).to_integral_value())
         case _:
             return None
 
