@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from catalog.load import load
+from catalog.load import HERE, load
 from catalog.schema import QUIRKS
 from catalog.types import Catalog
 from shared.canonical import EFFORTS
+
+ROOT = HERE.parent
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +95,11 @@ def test_providers(catalog: Catalog) -> None:
 def test_addresses(catalog: Catalog, provider: str, api: str, url: str) -> None:
     row = catalog.providers[provider]
     assert row.root + next(end.path for name, end in row.endpoints.items() if name == api) == url
+
+
+def test_dialects_read_known_quirks_only() -> None:
+    """A name that is misspelt in a dialect would never match, and nobody would notice."""
+    asked = re.compile(r'"([a-z_]+)" (?:not )?in [\w.]*quirks')
+    found = {name for path in (ROOT / "shared").rglob("*.py") for name in asked.findall(path.read_text())}
+    assert found
+    assert found <= QUIRKS
