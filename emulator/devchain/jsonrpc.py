@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -28,9 +28,18 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What answers a method, and how many params it takes."""
+
+    run: Callable[..., Any]
+    least: int
+    most: int
+
+
 def rpc_app(node: Node, delay: float = 0) -> Starlette:
     """The node behind HTTP, at `/`. Every answer waits `delay` seconds, as one from far away would."""
-    methods = node.methods
+    methods = {name: Method(run, *_arity(run)) for name, run in node.methods.items()}
 
     async def endpoint(request: Request) -> Response:
         body = await request.body()
@@ -44,7 +53,7 @@ def rpc_app(node: Node, delay: float = 0) -> Starlette:
     return Starlette(routes=[Route("/", endpoint, methods=["POST"])])
 
 
-def respond(body: bytes, node: Node, methods: Mapping[str, Callable[..., Any]]) -> Json | list[Json] | None:
+def respond(body: bytes, node: Node, methods: Mapping[str, Method]) -> Json | list[Json] | None:
     """Answers a body: one call or a batch, None when it holds notifications only."""
     try:
         message = orjson.loads(body)
@@ -60,7 +69,7 @@ def respond(body: bytes, node: Node, methods: Mapping[str, Callable[..., Any]]) 
     return answers or None
 
 
-def _one(message: object, node: Node, methods: Mapping[str, Callable[..., Any]]) -> Json | None:
+def _one(message: object, node: Node, methods: Mapping[str, Method]) -> Json | None:
     match message:
         case {"jsonrpc": "2.0", "method": str(name), **rest}:
             wanted, id_, params = "id" in rest, rest.get("id"), rest.get("params", [])
@@ -75,16 +84,15 @@ def _one(message: object, node: Node, methods: Mapping[str, Callable[..., Any]])
     return {"jsonrpc": "2.0", "id": id_, "result": result} if wanted else None
 
 
-def _run(name: str, params: object, node: Node, methods: Mapping[str, Callable[..., Any]]) -> Any:
+def _run(name: str, params: object, node: Node, methods: Mapping[str, Method]) -> Any:
     if (method := methods.get(name)) is None:
         raise RpcError(-32601, f"the method {name} does not exist/is not available")
     if not isinstance(params, list):
         raise invalid("params must be a list")
-    least, most = _arity(method)
-    if not least <= len(params) <= most:
-        raise invalid(f"{name} takes {least} to {most} params, not {len(params)}")
+    if not method.least <= len(params) <= method.most:
+        raise invalid(f"{name} takes {method.least} to {method.most} params, not {len(params)}")
     try:
-        return node.answer(method, params)
+        return node.answer(method.run, params)
     except RpcError:
         raise
     except Exception as fault:
@@ -92,9 +100,8 @@ def _run(name: str, params: object, node: Node, methods: Mapping[str, Callable[.
         raise RpcError(-32603, "internal error") from fault
 
 
-@lru_cache(maxsize=64)
-def _arity(method: Callable[..., Any]) -> tuple[int, int]:
-    parameters = inspect.signature(method).parameters.values()
+def _arity(run: Callable[..., Any]) -> tuple[int, int]:
+    parameters = inspect.signature(run).parameters.values()
     return sum(parameter.default is parameter.empty for parameter in parameters), len(parameters)
 
 
