@@ -47,10 +47,9 @@ def rows_of_file(curated: Row, old: dict[str, Row], sources: Sources) -> list[Ro
 def _offers(family: Row, line: Row, model: str) -> dict[str, Row]:
     offers: dict[str, Row] = {}
     for provider in dict.fromkeys((*family, *line)):
-        parts = [_offer_of(family.get(provider)), _offer_of(line.get(provider))]
         if provider in line and line[provider] is None:
             continue
-        offer = parts[0] | parts[1]
+        offer = _offer_of(family.get(provider)) | _offer_of(line.get(provider))
         offers[provider] = offer | {"id": str(offer.get("id", "{id}")).format(id=model)}
     return offers
 
@@ -82,10 +81,7 @@ def _model(known: Row, offers: dict[str, Row], old: Row, sources: Sources) -> Ro
     row |= _present("retires", known.get("retires") or facts.get("retires"))
     row |= _present("successor", known.get("successor") or facts.get("successor"))
     before = {offer["provider"]: offer.get("prices", []) for offer in old.get("offers", ())}
-    row["offers"] = [
-        _offer(provider, offer, known["vendor"], before.get(provider, []), facts, sources)
-        for provider, offer in offers.items()
-    ]
+    row["offers"] = [_offer(name, offer, before.get(name, []), sources) for name, offer in offers.items()]
     return row
 
 
@@ -121,7 +117,7 @@ def _day_in(name: str) -> date | None:
 # ── offers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _offer(provider: str, offer: Row, vendor: str, before: list[Row], facts: Row, sources: Sources) -> Row:
+def _offer(provider: str, offer: Row, before: list[Row], sources: Sources) -> Row:
     row: Row = {"provider": provider, "id": offer["id"]}
     own = sources.litellm.facts(provider, offer["id"]) if "apis" not in offer else {}
     row |= _present("apis", offer.get("apis") or own.get("apis"))
@@ -214,6 +210,8 @@ def written(before: list[Row], entries: Iterable[Entry], today: date) -> list[Ro
             announced = [row for row in announced if row["since"] != entry.since] + [entry.row(entry.since)]
             continue
         last = rows[-1] if rows else None
+        if any(row["since"] == entry.since and _content(row) == _content(entry.row(row["since"])) for row in rows):
+            continue
         if last is None:
             rows.append(entry.row(entry.since or today))
         elif _content(last) != _content(entry.row(last["since"])):

@@ -215,6 +215,13 @@ def test_a_change_is_added_with_its_day() -> None:
     assert orjson.dumps(before) == kept
 
 
+def test_a_history_that_was_written_by_hand_is_taken_once() -> None:
+    history = [price(1, date(2026, 1, 1)), price(2, date(2026, 5, 1))]
+    before = written([], history, TODAY)
+    assert days(before) == [(date(2026, 1, 1), 1), (date(2026, 5, 1), 2)]
+    assert written(before, history, TODAY) == before
+
+
 def test_a_correction_on_the_same_day_replaces() -> None:
     before = written([], [price(1)], TODAY)
     assert days(written(before, [price(2)], TODAY)) == [(TODAY, 2)]
