@@ -17,13 +17,15 @@ from emulator.demo.talk import Answered, Call, Json, Piece, Prompt, Text, Tool
 
 _TASK = re.compile(r"DEMO TASK: edit (\S+) replace \"(.*?)\" with \"(.*?)\"")
 _FOLDER = re.compile(r"(?:working directory: |<cwd>)\s*(/[^\s<]+)", re.IGNORECASE)
+_NUMBERED = re.compile(r"^\s*\d+(?:\t|→|: )")  # how readers of coding agents number lines
 _FAILED = re.compile(r"exited with code [1-9]|exit code:? [1-9]|Script (?:failed|error)|\"exit_code\":\s*[1-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The edit, and the results of what was done about it so far."""
+    """The edit, and the results of what was done about it so far. `name` is the file as the user calls it."""
 
+    name: str
     file: str
     old: str
     new: str
@@ -41,12 +43,12 @@ def step(prompt: Prompt) -> tuple[Piece, ...] | None:
     if not task or not plan or prompt.choice.mode == "none":
         return None
     if task.results and (task.results[-1].is_error or _FAILED.search(task.results[-1].text)):
-        return (Text(f"Failed: {task.file}: {task.results[-1].text.strip()}"),)
+        return (Text(f"Failed: {task.name}: {task.results[-1].text.strip()}"),)
     done = len(task.results)
     if done >= len(plan):
-        return (Text(f"Done: {task.file}"),)
+        return (Text(f"Done: {task.name}"),)
     say, call = plan[done]
-    return Text(say.format(file=task.file)), call(task)
+    return Text(say.format(file=task.name)), call(task)
 
 
 def _task(prompt: Prompt) -> Task | None:
@@ -57,7 +59,7 @@ def _task(prompt: Prompt) -> Task | None:
         if found := _TASK.search(turn.own_words):
             after = (part for later in prompt.turns[i + 1 :] for part in later.parts)
             results = tuple(part for part in after if isinstance(part, Answered))
-            return Task(_absolute(found[1], prompt), found[2], found[3], results)
+            return Task(found[1], _absolute(found[1], prompt), found[2], found[3], results)
         if turn.own_words and not any(isinstance(part, Answered) for part in turn.parts):
             return None  # the user has moved on
     return None
@@ -106,9 +108,22 @@ def _read(tool: Tool, task: Task) -> Call:
 
 
 def _edit(tool: Tool, task: Task) -> Call:
+    old, new = task.old, task.new
+    if _shown(task).count(old) > 1:  # editors want a place that is the only one of its kind
+        line = _NUMBERED.sub("", _line(task))
+        old, new = line, line.replace(task.old, task.new, 1)
     if "filePath" in _fields(tool):
-        return _call(tool, {"filePath": task.file, "oldString": task.old, "newString": task.new})
-    return _call(tool, {"file_path": task.file, "old_string": task.old, "new_string": task.new})
+        return _call(tool, {"filePath": task.file, "oldString": old, "newString": new})
+    return _call(tool, {"file_path": task.file, "old_string": old, "new_string": new})
+
+
+def _shown(task: Task) -> str:
+    return task.results[0].text if task.results else ""
+
+
+def _line(task: Task) -> str:
+    """The line that holds the old words, as the reading showed it."""
+    return next((line for line in _shown(task).splitlines() if task.old in line), task.old)
 
 
 def _shell(tool: Tool, command: str) -> Call:
@@ -130,9 +145,7 @@ def _sed(tool: Tool, task: Task) -> Call:
 
 
 def _patch_text(task: Task) -> str:
-    """The line that holds the old words, as the reading showed it, and the same with the new ones."""
-    shown = task.results[0].text if task.results else ""
-    line = next((line for line in shown.splitlines() if task.old in line), task.old)
+    line = _line(task)
     changed = line.replace(task.old, task.new, 1)
     return f"*** Begin Patch\n*** Update File: {task.file}\n@@\n-{line}\n+{changed}\n*** End Patch\n"
 

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
-_COMMAND = re.compile(r"\[\[(fail|wait|stall|break|cut|error|half|slow|long|empty|interleave|usage)\b([^\]]*)\]\]")
+_COMMAND = re.compile(
+    r"\[\[(fail|wait|stall|break|cut|error|half|slow|long|empty|interleave|quirk|usage)\b([^\]]*)\]\]"
+)
 
 Fault = Literal["break", "cut", "error", "half"]
 
@@ -42,6 +44,7 @@ class Commands:
     words: int = 0
     empty: bool = False
     interleave: bool = False
+    quirks: frozenset[str] = frozenset()
     usage: dict[str, int] = field(default_factory=dict)
 
 
@@ -85,6 +88,8 @@ def _with(found: Commands, command: str, words: list[str]) -> Commands:
             return replace(found, words=int(amount))
         case "empty":
             return replace(found, empty=True)
+        case "quirk":
+            return replace(found, quirks=frozenset(words))
         case "interleave":
             return replace(found, interleave=True)
         case _:

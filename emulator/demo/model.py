@@ -17,9 +17,8 @@ REFUSED = "forbidden-topic"
 
 def answer(prompt: Prompt) -> Reply:
     """What the model says to this."""
-    told = told_by_user(prompt)
-    orders = commands.parse(told)
-    text = commands.without(told)
+    orders = commands.parse(prompt.told)
+    text = commands.without(prompt.told)
     pieces: tuple[Piece, ...] = ()
     if orders.words:
         pieces = (Text(" ".join(f"word{i}" for i in range(1, orders.words + 1))),)
@@ -28,14 +27,6 @@ def answer(prompt: Prompt) -> Reply:
     if prompt.thinks and pieces:
         pieces = (Thought(_thought(prompt, pieces)), *pieces)
     return finished(prompt, pieces, orders)
-
-
-def told_by_user(prompt: Prompt) -> str:
-    """The user's latest own words: what clients slip in beside them isn't theirs."""
-    for turn in reversed(prompt.turns):
-        if turn.role == "user" and (text := turn.own_words):
-            return text
-    return ""
 
 
 def _script(prompt: Prompt, text: str) -> tuple[Piece, ...]:

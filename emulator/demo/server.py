@@ -18,7 +18,7 @@ from emulator.demo.commands import Commands, parse
 from emulator.demo.delivery import Streamed, Torn
 from emulator.demo.face import Asked, Face
 from emulator.demo.limits import input_tokens
-from emulator.demo.model import answer, told_by_user
+from emulator.demo.model import answer
 from emulator.demo.reading import RefusedError
 from emulator.demo.talk import CREATED, Json, Prompt, minted
 
@@ -47,7 +47,7 @@ class Faults:
         """Whether this request is to fail."""
         if orders.times is None or not (orders.fail or orders.fault):
             return True
-        told = sha256(told_by_user(prompt).encode()).hexdigest()
+        told = sha256(prompt.told.encode()).hexdigest()
         seen = self._seen.pop(told, 0)
         self._seen[told] = seen + 1
         if len(self._seen) > _REMEMBERED:
@@ -99,7 +99,7 @@ def _parsed(raw: bytes) -> Json:
 
 
 async def _reply(face: Face, prompt: Prompt, pause: float, faults: Faults, headers: dict[str, str]) -> Response:
-    orders = parse(told_by_user(prompt))
+    orders = parse(prompt.told)
     due = faults.due(prompt, orders)
     if orders.wait:
         await asyncio.sleep(orders.wait)
@@ -126,10 +126,11 @@ def _failure(face: Face, orders: Commands, headers: dict[str, str]) -> Response:
         return Response(_HTML, orders.fail, headers, media_type="text/html")
     texts = {429: "Rate limit reached for demo.", 529: "Overloaded", 401: "The key was refused."}
     error = RefusedError(texts.get(orders.fail, f"The prompt asked for status {orders.fail}."), status=orders.fail)
-    return _json(face.refuse(error), orders.fail, headers)
+    body = face.refuse(error)
+    return _json([body] if "array" in orders.quirks else body, orders.fail, headers)
 
 
-def _json(body: Json, status: int, headers: dict[str, str]) -> Response:
+def _json(body: Json | list[Json], status: int, headers: dict[str, str]) -> Response:
     return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 

@@ -126,6 +126,11 @@ class Prompt:
     stream: bool = False
     cache: Literal["", "5m", "1h"] = ""
 
+    @property
+    def told(self) -> str:
+        """The user's latest own words."""
+        return next((turn.own_words for turn in reversed(self.turns) if turn.role == "user" and turn.own_words), "")
+
 
 # ── what comes out ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from pydantic import BaseModel
@@ -107,3 +108,25 @@ def test_chat_custom_tool_search_refusal_and_media(chat: openai.OpenAI) -> None:
         model="demo", messages=[{"role": "user", "content": [image, image, {"type": "text", "text": "look"}]}]
     )
     assert seen.choices[0].message.content == "You said: look (I got 2 images.)"
+
+
+def test_chat_quirks_on_order(http: httpx.Client) -> None:
+    def post(text: str, **more: Any) -> httpx.Response:
+        told = [{"role": "user", "content": f"{text} {ASK}"}]
+        return http.post("/v1/chat/completions", json={"model": "demo", "messages": told, "tools": [TOOL], **more})
+
+    assert post("[[quirk finish-stop]]").json()["choices"][0]["finish_reason"] == "stop"
+    assert post("[[quirk finish-empty]]").json()["choices"][0]["finish_reason"] == ""
+    failed = post("[[quirk error-in-200]]")
+    assert failed.status_code == 200
+    assert failed.json()["error"]["code"] == 502
+    outside = post("[[quirk usage-outside reasoning]]", reasoning_effort="low").json()
+    usage = outside["usage"]
+    thoughts = usage["completion_tokens_details"]["reasoning_tokens"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] + thoughts
+    assert "reasoning_content" not in outside["choices"][0]["message"]
+    assert outside["choices"][0]["message"]["reasoning"]
+    stream = post("[[quirk no-index comments]]", stream=True).text
+    assert stream.startswith(": DEMO PROCESSING\n\n")
+    assert '"tool_calls":[{"id"' in stream
+    assert post("[[quirk array]] [[fail 429]]").json()[0]["error"]["code"] == "rate_limit_exceeded"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from emulator.demo import openai_words
+from emulator.demo.chat.quirks import bent
 from emulator.demo.commands import parse
 from emulator.demo.face import Frame, event
 from emulator.demo.limits import tokens
@@ -103,7 +104,8 @@ def whole(prompt: Prompt, reply: Reply) -> Json:
         {"index": i, "message": message, "logprobs": _logprobs(prompt, said), "finish_reason": _FINISH[reply.finish]}
         for i in range(prompt.body.get("n") or 1)
     ]
-    return {**_head(prompt, "chat.completion"), "choices": choices, "usage": _usage(reply.usage)}
+    body = {**_head(prompt, "chat.completion"), "choices": choices, "usage": _usage(reply.usage)}
+    return bent(body, parse(prompt.told).quirks)
 
 
 class ChatStream:
@@ -113,6 +115,7 @@ class ChatStream:
         self._prompt, self._reply = prompt, reply
         options = prompt.body.get("stream_options") or {}
         self._with_usage = bool(options.get("include_usage"))
+        self._orders = parse(prompt.told)
 
     def frames(self) -> Iterator[Frame]:
         choices = range(self._prompt.body.get("n") or 1)
@@ -125,7 +128,7 @@ class ChatStream:
             yield self._chunk(choice, {}, finish=_FINISH[self._reply.finish])
         if self._with_usage:
             body = {**_head(self._prompt, "chat.completion.chunk"), "choices": [], "usage": _usage(self._reply.usage)}
-            yield Frame(event(body))
+            yield Frame(event(bent(body, self._orders.quirks)))
         yield Frame(b"data: [DONE]\n\n")
 
     def failure(self, message: str) -> bytes:
@@ -137,7 +140,7 @@ class ChatStream:
         body: Json = {**_head(self._prompt, "chat.completion.chunk"), "choices": [entry]}
         if self._with_usage:
             body["usage"] = None
-        return Frame(event(body), piece)
+        return Frame(event(bent(body, self._orders.quirks)), piece)
 
     def _deltas(self) -> Iterator[Json]:
         calls = [piece for piece in self._reply.pieces if isinstance(piece, Call)]
@@ -154,7 +157,7 @@ class ChatStream:
                 case _:
                     pass
         fragments = [list(self._fragments(call, i)) for i, call in enumerate(calls)]
-        if any(parse(turn.own_words).interleave for turn in self._prompt.turns if turn.role == "user"):
+        if self._orders.interleave:
             rounds = zip_longest(*fragments)
             yield from ({"tool_calls": [one]} for together in rounds for one in together if one is not None)
         else:
