@@ -69,13 +69,19 @@ def ask(*turns: Turn, **fields: Any) -> Request:
     return Request("m", turns or (Turn("user", (Text("hi"),)),), **fields)
 
 
+def refusal(request: Request | Json, whom: Target = NATIVE) -> GatewayError | None:
+    """The refusal of a client's body or of a request for a provider; None if there is none."""
+    try:
+        DIALECT.write_request(DIALECT.read_request(request) if isinstance(request, dict) else request, whom)
+    except GatewayError as error:
+        return error
+    return None
+
+
 def refused(request: Request | Json, whom: Target = NATIVE) -> GatewayError:
-    with pytest.raises(GatewayError) as caught:
-        if isinstance(request, dict):
-            DIALECT.read_request(request)
-        else:
-            DIALECT.write_request(request, whom)
-    return caught.value
+    error = refusal(request, whom)
+    assert error is not None
+    return error
 
 
 # ── from a client ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -336,16 +342,9 @@ odd_objects: st.SearchStrategy[Any] = st.recursive(
 @given(st.dictionaries(st.sampled_from(FIELDS), odd_objects, max_size=8))
 def test_any_json_is_read_or_refused(body: Json) -> None:
     body.setdefault("model", "m")
-    try:
-        request = DIALECT.read_request(body)
-    except GatewayError as error:
-        assert error.status == 400
-        return
     for whom in (NATIVE, target(*PLAIN_QUIRKS, "schema_required_list")):
-        try:
-            DIALECT.write_request(request, whom)
-        except GatewayError as error:
-            assert error.status == 400
+        error = refusal(body, whom)
+        assert error is None or error.status == 400
 
 
 @settings(max_examples=300, deadline=None)
@@ -364,10 +363,8 @@ def test_mutated_requests_are_read_or_refused(data: st.DataObject) -> None:
     else:
         place, key = parent
     place[key] = data.draw(odd_objects)
-    try:
-        DIALECT.write_request(DIALECT.read_request(body), NATIVE)
-    except GatewayError as error:
-        assert error.status == 400
+    error = refusal(body)
+    assert error is None or error.status == 400
 
 
 def test_deep_nesting_is_no_crash() -> None:

@@ -84,13 +84,15 @@ class Message(Item):
         self._cited = 0  # citations of the open part
 
     def feed(self, kind: str, event: Json) -> list[Event]:
-        match kind, event:
-            case "response.output_text.delta", {"delta": str(text)}:
+        text = event.get("delta")
+        if isinstance(text, str) and text:
+            if kind == "response.output_text.delta":
                 found = event.get("logprobs")
                 delta = Delta(text, logprobs=tuple(read_logprobs(found))) if found else Delta(text)
-                return [*self._at(event), delta] if text else []
-            case "response.refusal.delta", {"delta": str(text)}:
-                return [*self._at(event, refusal=True), Delta(text)] if text else []
+                return [*self._at(event), delta]
+            if kind == "response.refusal.delta":
+                return [*self._at(event, refusal=True), Delta(text)]
+        match kind, event:
             case "response.output_text.annotation.added", {"annotation": dict(note)}:
                 opened = self._at(event)
                 self._cited += 1
@@ -151,13 +153,13 @@ class Call(Item):
         return [BlockStart(call)]
 
     def feed(self, kind: str, event: Json) -> list[Event]:
-        match event:
-            case {"delta": str(text)} if text and self._started and kind in _ARGUMENTS:
-                self._any = True
-                text = self._unwrap.feed(text) if self._unwrap else text
-                return [Delta(text)] if text else []
-            case _:
-                return []
+        text = event.get("delta")
+        if not (isinstance(text, str) and text and self._started and kind in _ARGUMENTS):
+            return []
+        self._any = True
+        if self._unwrap:
+            text = self._unwrap.feed(text)
+        return [Delta(text)] if text else []
 
     def finish(self, item: Json) -> list[Event]:
         events = self.begin(item)
