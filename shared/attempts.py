@@ -58,9 +58,10 @@ async def first_answer(
                 ledger.attempts += 1
                 try:
                     attempt = await _try(gateway, ask, choice, planned, ledger)
-                except GatewayError as error:
+                except GatewayError as told:
+                    error = told.without(opened.keys[route.provider.id].value)
                     if not _judge(gateway, route, opened, error):
-                        raise
+                        raise error from None
                     failures.append((route, error))
                     continue
                 gateway.health.succeeded(pair(route, opened))

@@ -118,6 +118,14 @@ class GatewayError(Exception):
         """`error.type` for messages clients."""
         return self._types()[1]
 
+    def without(self, secret: str) -> GatewayError:
+        """The same error with `secret` struck out: some providers repeat the key that they refuse."""
+        if not secret or secret not in f"{self.message}{self.provider_code}{self.param}{self.headers}":
+            return self
+        headers = {name: value for name, value in self.headers.items() if secret not in value}
+        message = self.message.replace(secret, "[key]")
+        return GatewayError(self.code, message, status=self.status, headers=headers)
+
     def _types(self) -> tuple[str, str]:
         if self.code is Code.PROVIDER_ERROR:
             return _BY_STATUS.get(self.status, _INVALID if 400 <= self.status < 500 else _BROKEN)

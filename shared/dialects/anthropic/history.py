@@ -34,7 +34,11 @@ from shared.dialects.anthropic.reasoning import write_thinking
 from shared.dialects.toolnames import ToolNames, wrap
 from shared.errors import GatewayError, unsupported
 
-_ODD = re.compile(r"[^a-zA-Z0-9_-]")
+ODD_ID = re.compile(r"[^a-zA-Z0-9_-]")
+"""What the id of a call may not hold."""
+
+LOADED = "The tool {} is available now."
+"""Stands for a `tool_reference` where tools aren't deferred."""
 
 
 class History:
@@ -240,12 +244,12 @@ class History:
         wire = self._names.wire(part.name, namespace or self._listed.get(part.name, ""))
         if part.name in self._listed and "no_deferred_tools" not in self._target.quirks:
             return {"type": "tool_reference", "tool_name": wire}
-        return {"type": "text", "text": f"The tool {wire} is available now."}
+        return {"type": "text", "text": LOADED.format(wire)}
 
     def _id(self, call_id: str) -> str:
         """An id that this API takes (`^[a-zA-Z0-9_-]+$`), no two alike."""
         self._calls += 1
-        wire = _ODD.sub("_", call_id) or f"call_{self._calls}"
+        wire = ODD_ID.sub("_", call_id) or f"call_{self._calls}"
         while wire in self._ids:
             wire = f"{wire}_{self._calls}"
         self._ids.add(wire)

@@ -138,6 +138,8 @@ class StreamReader:
 
     def _block(self, value: Json) -> list[Event]:
         index = value.get("index")
+        if index is not None and not isinstance(index, int):
+            raise odd("a block without a number")
         if not self._kind:
             if value["type"] == "content_block_start" and self._started:
                 return self._open(index, value.get("content_block"))

@@ -22,10 +22,15 @@ def call_arguments(args: object, kind: ToolKind) -> str:
             case {"input": str() as text}:
                 return text
         raise GatewayError(Code.PROVIDER_ERROR, "The model called a free-text tool with arguments of another form.")
+    return json_text(args) if isinstance(args, dict) else "{}"
+
+
+def json_text(value: object) -> str:
+    """JSON as text. Raises PROVIDER_ERROR for what is nested too deep to be written again (`orjson` writes 254 levels)."""
     try:
-        return orjson.dumps(args).decode() if isinstance(args, dict) else "{}"
-    except orjson.JSONEncodeError:  # nested deeper than it writes
-        raise GatewayError(Code.PROVIDER_ERROR, "The model called a tool with arguments that can't be read.") from None
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        raise GatewayError(Code.PROVIDER_ERROR, "The provider's reply is nested too deep to be read.") from None
 
 
 def media_block(part: Json) -> Block | None:

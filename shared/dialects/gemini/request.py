@@ -10,7 +10,7 @@ from shared.dialects import Written
 from shared.dialects.gemini.schema import fit
 from shared.dialects.gemini.thinking import thinking_config
 from shared.dialects.gemini.tools import gemini_names, shown_tools, write_tools
-from shared.dialects.gemini.turns import Conversation
+from shared.dialects.gemini.turns import write_contents
 from shared.errors import invalid, unsupported
 
 _MOST_STOPS = 5
@@ -28,15 +28,14 @@ def write_request(request: Request, target: Target) -> Written:
     dropped: dict[str, None] = {}
     shown = shown_tools(request)
     names = gemini_names(shown)
-    conversation = Conversation(names, target, dropped)
-    conversation.add(request.turns)
+    contents = write_contents(request.turns, names, target, dropped)
     system = _system(request.system, dropped)
-    body: Json = {"contents": conversation.contents}
-    if system and conversation.contents:
+    body: Json = {"contents": contents}
+    if system and contents:
         body["systemInstruction"] = {"parts": system}
     elif system:  # Gemini answers nothing without contents
         body["contents"] = [{"role": "user", "parts": system}]
-    elif not conversation.contents:
+    elif not contents:
         raise invalid("messages: at least one message with content is required.", "messages")
     body |= write_tools(shown, request.tool_choice, names, target, dropped)
     if config := _generation_config(request, target, dropped, with_tools="tools" in body):

@@ -33,15 +33,14 @@ from shared.dialects import Reading
 from shared.dialects.gemini.errors import error_of
 from shared.dialects.gemini.fields import mapping, rows, string
 from shared.dialects.gemini.grounding import citations, hosted_calls
-from shared.dialects.gemini.parts import HostedPairs, call_arguments, logprobs_of, media_block
-from shared.dialects.gemini.turns import SIGNATURE
+from shared.dialects.gemini.parts import HostedPairs, call_arguments, json_text, logprobs_of, media_block
+from shared.dialects.gemini.said import MEDIA_SIGNATURE, PARTS, SIGNATURE, THOUGHT
 from shared.dialects.gemini.usage import FAILURES, REASONS, read_usage, searches
 from shared.errors import Code, GatewayError
 from shared.sse import SSE
 
 _END = BlockEnd()
 _TEXT = BlockStart(Text(""))
-_THINKING = BlockStart(Thinking())
 _LATE = ("groundingMetadata", "citationMetadata", "urlContextMetadata")  # told when the text is there
 
 
@@ -122,15 +121,21 @@ class StreamReader:
             return self._fail("The provider's reply ended before it was complete.")
         self._over = True
         out: list[Event] = []
+        try:
+            self._end(out)
+        except GatewayError as error:
+            out.append(Failed(error))
+        return out
+
+    def _end(self, out: list[Event]) -> None:
         if self._open == "text" and self._late:
             out += [Delta(citation=one) for one in citations(self._late, "".join(self._pieces))]
         for pair in self._pairs.rest():
-            self._show(pair, out)
+            self._show_pair(pair, out)
         for hosted in hosted_calls(self._late, self._pairs.kinds):
             self._show(hosted, out)
         self._close_block(out)
         out.append(self._finish())
-        return out
 
     def _fail(self, message: str) -> list[Event]:
         self._over = True
@@ -190,11 +195,11 @@ class StreamReader:
             return scored
         if made := media_block(part):
             if opaque:
-                self._bare(opaque, out)
+                self._bare(replace(opaque, kind=MEDIA_SIGNATURE), out)
             self._show(made, out)
         elif self._pairs.is_half(part):
             if pair := self._pairs.take(part):
-                self._show(pair, out)
+                self._show_pair(pair, out)
         elif opaque:
             self._bare(opaque, out)
         return scored
@@ -215,7 +220,7 @@ class StreamReader:
                 self._bare(opaque, out)
                 return scored
             self._close_block(out)
-            out.append(_TEXT if kind == "text" else _THINKING)
+            out.append(_TEXT if kind == "text" else BlockStart(Thinking(opaque=Opaque(self._maker, THOUGHT, ""))))
             self._open = kind
             self._pieces.clear()
         self._signed = opaque is not None
@@ -229,6 +234,11 @@ class StreamReader:
     def _bare(self, opaque: Opaque, out: list[Event]) -> None:
         """A signature with no text to stand on: a thought that shows nothing carries it through every client."""
         self._show(Thinking(opaque=opaque), out)
+
+    def _show_pair(self, pair: HostedCall, out: list[Event]) -> None:
+        """A call of Google's own tools, after a thought that carries its parts: no client could return them."""
+        self._show(Thinking(opaque=Opaque(self._maker, PARTS, json_text(pair.raw))), out)
+        self._show(pair, out)
 
     def _show(self, block: Block, out: list[Event]) -> None:
         """A block that comes whole."""

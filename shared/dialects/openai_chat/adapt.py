@@ -29,17 +29,16 @@ _SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_pen
 def adapt(body: Json, target: Target) -> tuple[Json, tuple[str, ...]]:
     """The body for this provider, and the names of what it can't have. The very same object where nothing had to change."""
     changes: Json = {}
-    gone: dict[str, None] = {}  # top-level fields
-    named: dict[str, None] = {}  # of the dropped, in order
+    gone: dict[str, bool] = {}  # top-level fields; whether their loss is named
     if body.get("model") != target.model:
         changes["model"] = target.model
     _drop(body, target, gone)
     _rename_limit(body, target, changes, gone)
-    _effort(body, target, changes, gone)
+    lost = _effort(body, target, changes, gone)
     if not samples(target, {**body, **changes}):
-        gone.update(dict.fromkeys(field for field in _SAMPLING if body.get(field) is not None))
-    named.update(dict.fromkeys(field for field in gone if field not in ("max_tokens", "max_completion_tokens", "n")))
+        gone.update(dict.fromkeys((field for field in _SAMPLING if body.get(field) is not None), True))
     _stream_options(body, target, changes, gone)
+    named: dict[str, None] = dict.fromkeys((*(field for field, name in gone.items() if name), *lost))
     _tools(body, target, changes, named)
     _messages(body, target, changes, named)
     if not changes and not gone:
@@ -47,19 +46,19 @@ def adapt(body: Json, target: Target) -> tuple[Json, tuple[str, ...]]:
     return {key: value for key, value in (body | changes).items() if key not in gone}, tuple(named)
 
 
-def _drop(body: Json, target: Target, gone: dict[str, None]) -> None:
+def _drop(body: Json, target: Target, gone: dict[str, bool]) -> None:
     for quirk, fields in _DROPPED_BY_QUIRK.items():
         if quirk in target.quirks:
-            gone.update(dict.fromkeys(field for field in fields if body.get(field) is not None))
+            gone.update(dict.fromkeys((field for field in fields if body.get(field) is not None), True))
     if not target.flags.stop and body.get("stop") is not None:
-        gone["stop"] = None
+        gone["stop"] = True
     if "no_n" in target.quirks and body.get("n") is not None:
         if body["n"] != 1:
             raise unsupported("n: this model gives one answer at a time. Send the request once for each answer.", "n")
-        gone["n"] = None
+        gone["n"] = False
 
 
-def _rename_limit(body: Json, target: Target, changes: Json, gone: dict[str, None]) -> None:
+def _rename_limit(body: Json, target: Target, changes: Json, gone: dict[str, bool]) -> None:
     """`max_tokens` is refused by OpenAI's reasoning models, `max_completion_tokens` unknown to older servers."""
     old, new = "max_tokens", "max_completion_tokens"
     if "no_max_completion_tokens" in target.quirks:
@@ -67,31 +66,45 @@ def _rename_limit(body: Json, target: Target, changes: Json, gone: dict[str, Non
     elif not target.flags.completion_tokens:
         return
     if body.get(old) is not None:
-        gone[old] = None
+        gone[old] = False
         if body.get(new) is None:
             changes[new] = body[old]
 
 
-def _effort(body: Json, target: Target, changes: Json, gone: dict[str, None]) -> None:
-    """An effort that the model doesn't have becomes the nearest one; a client may have meant another model by its name."""
+def _effort(body: Json, target: Target, changes: Json, gone: dict[str, bool]) -> tuple[str, ...]:
+    """An effort that the model doesn't have becomes the nearest one: a client may have meant another model by its name.
+
+    Answers the name of what was lost.
+    """
     level: Any = body.get("reasoning_effort")
+    if target.flags.tools_need_responses and level != "none" and _has_functions(body):
+        changes["reasoning_effort"] = "none"
+        return ("reasoning",)
     if level not in EFFORTS or (level in target.flags.effort and level != "max"):
-        return
+        return ()
     fields, kept = write_effort(level, target)
     if "reasoning_effort" not in fields:
-        gone["reasoning_effort"] = None
+        gone["reasoning_effort"] = False
+        if level == "none" and fields:
+            changes["thinking"] = fields["thinking"]
     elif fields["reasoning_effort"] != level:
         changes["reasoning_effort"] = fields["reasoning_effort"]
-    if "thinking" in fields and "thinking" not in body and not (kept and level != "none"):
-        changes["thinking"] = fields["thinking"]
+    return () if kept else ("reasoning",)
 
 
-def _stream_options(body: Json, target: Target, changes: Json, gone: dict[str, None]) -> None:
+def _has_functions(body: Json) -> bool:
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        return False
+    return any(isinstance(tool, dict) and tool.get("type") == "function" for tool in tools)
+
+
+def _stream_options(body: Json, target: Target, changes: Json, gone: dict[str, bool]) -> None:
     """Usage is asked for in every stream, since the meter needs it; `repair` hides it from a client who didn't ask."""
     options = body.get("stream_options")
     if "no_stream_options" in target.quirks:
         if options is not None:
-            gone["stream_options"] = None
+            gone["stream_options"] = False
         return
     if body.get("stream") is True and not (isinstance(options, dict) and options.get("include_usage") is True):
         changes["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}

@@ -15,7 +15,6 @@ from shared.dialects.openai_chat.reasoning import (
     details_of,
     restore_details,
     signature_of,
-    thoughts_of,
 )
 from shared.dialects.seal import PREFIX, unseal
 
@@ -30,7 +29,7 @@ def mend_message(message: Json, target: Target, named: dict[str, None]) -> Json:
         changes["role"] = "system"
     if "name" in message and role != "function" and "no_message_name" in quirks:
         gone.append("name")
-        named["messages.name"] = None
+        named["name"] = None
     if role == "assistant":
         _words(message, target, changes, gone, named)
         _state(message, target, changes, gone, named)
@@ -44,21 +43,23 @@ def mend_message(message: Json, target: Target, named: dict[str, None]) -> Json:
 def _words(message: Json, target: Target, changes: Json, gone: list[str], named: dict[str, None]) -> None:
     """Visible thoughts, which clients hold in `reasoning_content` or `reasoning`; strict servers refuse unknown fields."""
     quirks = target.quirks
-    foreign = [one for one in map(_opened, details_of(message)) if one and one.maker != target.provider]
-    text = "" if foreign else thoughts_of(message)
     present = [field for field in ("reasoning_content", "reasoning") if message.get(field) is not None]
+    required = "reasoning_content_required" in quirks and message.get("tool_calls")
+    if not present and not required:
+        return
+    foreign = any(one.maker != target.provider for one in map(_opened, details_of(message)) if one)
+    texts = (message[field] for field in present if isinstance(message[field], str) and message[field])
+    text = "" if foreign else next(texts, "")
     wanted = ""
-    if "reasoning_content_required" in quirks:
-        wanted = "reasoning_content" if text or message.get("tool_calls") else ""
-    elif "reasoning_field" in quirks:
-        wanted = "reasoning" if text else ""
+    if required or (text and "reasoning_content_required" in quirks):
+        wanted = "reasoning_content"
+    elif text and "reasoning_field" in quirks:
+        wanted = "reasoning"
     if wanted and message.get(wanted) != text:
         changes[wanted] = text
-    for field in present:
-        if field != wanted:
-            gone.append(field)
-            if not wanted:
-                named["reasoning"] = None
+    if not text and any(message[field] for field in present) or (text and not wanted):
+        named["reasoning"] = None
+    gone += [field for field in present if field != wanted]
 
 
 def _opened(detail: Json) -> Opaque | None:

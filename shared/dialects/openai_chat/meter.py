@@ -17,7 +17,9 @@ from shared.errors import GatewayError
 from shared.sse import SSE
 
 _TELLING = re.compile(rb'"(?:usage|error)"\s*:\s*[^\sn]|"finish_reason"\s*:\s*"')
-_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|input|refusal)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_TEXT = re.compile(
+    rb'"(?:content|reasoning_content|reasoning|arguments|input|refusal)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
+)
 
 
 class Meter:
@@ -53,6 +55,7 @@ class Meter:
     def whole(self, body: Json) -> None:
         """A whole reply."""
         self._note(body)
+        self.ended = True
         for choice in _choices(body):
             if isinstance(message := choice.get("message"), dict):
                 self.output_chars += sum(map(_length, (message.get(f) for f in ("content", "reasoning_content"))))

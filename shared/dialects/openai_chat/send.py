@@ -136,10 +136,7 @@ def _write_format(request: Request, target: Target, dropped: set[str], body: Jso
     if form.schema is not None:
         schema["schema"] = form.schema
     if form.strict is not None:
-        if "no_strict" not in target.quirks:
-            schema["strict"] = form.strict
-        elif form.strict:
-            dropped.add("format.strict")
+        schema["strict"] = form.strict
     body["response_format"] = {"type": "json_schema", "json_schema": schema}
 
 

@@ -1,0 +1,19 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from emulator.app import found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loop_of_the_handlers() -> Iterator[None]:
+    """Mangum makes an event loop for the main thread when a function is imported; it is kept, and closed at the end."""
+    found()
+    loop = asyncio.get_event_loop_policy().get_event_loop()
+    yield
+    loop.close()
