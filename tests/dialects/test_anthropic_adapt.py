@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared.canonical import Flags, Json, Limits, Opaque, Target
 from shared.dialects import dialect
 from shared.dialects.anthropic import write_count_request
+from shared.dialects.anthropic.sources import FOREIGN, FOREIGN_ID
 from shared.dialects.seal import seal
 from shared.errors import Code, GatewayError
 
@@ -110,8 +111,6 @@ def test_unsigned_thoughts_stay_where_they_are_wanted() -> None:
 
 
 def test_another_apis_sources_are_left_out() -> None:
-    from shared.dialects.anthropic.sources import FOREIGN, FOREIGN_ID
-
     cited = [
         {"type": "web_search_result_location", "url": "u", "cited_text": "", "title": None, "encrypted_index": FOREIGN}
     ]
@@ -142,6 +141,46 @@ def test_system_messages_for_a_model_without_them() -> None:
     assert new["messages"][2]["content"][0]["type"] == "tool_result"
     assert new["messages"][3]["content"] == [{"type": "text", "text": "<system>\ns\n</system>"}]
     assert dropped == ()
+
+
+def test_system_messages_without_words_and_with_tool_changes() -> None:
+    target = replace(CLAUDE, flags=replace(CLAUDE.flags, mid_system=False))
+    change = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "f"}}
+    user = {"role": "user", "content": "q"}
+    body = {
+        "model": CLAUDE.model,
+        "messages": [user, {"role": "system", "content": ""}, {"role": "system", "content": [change]}],
+    }
+    assert adapted(body, target) == ({"model": CLAUDE.model, "messages": [user]}, ("tool_removal",))
+
+
+def test_ids_that_this_api_does_not_take() -> None:
+    body = with_blocks({"type": "tool_use", "id": "functions.f:0", "name": "f", "input": {}})
+    body["messages"].append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "functions.f:0"}]})
+    new, dropped = adapted(body)
+    assert new["messages"][1]["content"][0]["id"] == new["messages"][2]["content"][0]["tool_use_id"] == "functions_f_0"
+    assert dropped == ()
+
+
+def test_providers_without_deferred_or_hosted_tools() -> None:
+    target = replace(CLAUDE, quirks=frozenset({"no_deferred_tools", "no_hosted_tools"}))
+    body = with_blocks({"type": "tool_use", "id": "a", "name": "Find", "input": {}})
+    reference = {"type": "tool_reference", "tool_name": "Found"}
+    body["messages"].append(
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [reference]}]}
+    )
+    body["tools"] = [
+        {"name": "Find", "input_schema": {}},
+        {"name": "Found", "input_schema": {}, "defer_loading": True},
+        {"name": "Hidden", "input_schema": {}, "defer_loading": True},
+        {"type": "web_search_20250305", "name": "web_search"},
+    ]
+    body["tool_choice"] = {"type": "tool", "name": "web_search"}
+    new, dropped = adapted(body, target)
+    assert new["tools"] == [{"name": "Find", "input_schema": {}}, {"name": "Found", "input_schema": {}}]
+    assert new["messages"][2]["content"][0]["content"] == [{"type": "text", "text": "The tool Found is available now."}]
+    assert new["tool_choice"] == {"type": "auto"}
+    assert dropped == ("tools.deferred", "tools.web_search", "tool_choice")
 
 
 @pytest.mark.parametrize(
@@ -203,22 +242,27 @@ def test_count_requests_hold_the_prompt_only() -> None:
     assert counted["model"] == CLAUDE.model
 
 
+ALL_QUIRKS = frozenset({"no_effort", "no_output_format", "no_deferred_tools", "no_hosted_tools", "unsigned_thinking"})
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["role", "content", "type", "text", "signature", "citations", "effort"]), inner, max_size=4
+            st.sampled_from(["role", "content", "type", "text", "signature", "citations", "effort", "name"]),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=12,
 )
-KEYS = st.sampled_from(["model", "messages", "thinking", "output_config", "max_tokens", "tool_choice", "temperature"])
+KEYS = st.sampled_from(
+    ["model", "messages", "thinking", "output_config", "max_tokens", "tool_choice", "temperature", "tools"]
+)
 
 
 @given(st.dictionaries(KEYS, ODD, max_size=6))
 def test_any_body_is_adapted_or_refused(body: Json) -> None:
-    for target in (CLAUDE, replace(CLAUDE, flags=Flags(), quirks=frozenset({"no_effort", "no_output_format"}))):
+    for target in (CLAUDE, replace(CLAUDE, flags=Flags(), quirks=ALL_QUIRKS)):
         try:
             new, _ = MESSAGES.adapt(body, target)
         except GatewayError:

@@ -305,6 +305,48 @@ def test_a_reply_that_is_an_error() -> None:
     assert raised.value.status == 529
 
 
+PARTS = st.sampled_from(
+    [
+        start(input_tokens=1),
+        *block(0, {"type": "text", "text": "a"}, {"type": "text_delta", "text": "b"}),
+        *block(
+            1,
+            {"type": "thinking"},
+            {"type": "thinking_delta", "thinking": "c"},
+            {"type": "signature_delta", "signature": "s"},
+        ),
+        *call(2, "f", '{"a"', ":1}"),
+        *call(0, "patch", '{"input"', ':"x"}'),
+        *block(
+            3,
+            {"type": "server_tool_use", "id": "s", "name": "web_search"},
+            {"type": "input_json_delta", "partial_json": "{"},
+        ),
+        *block(4, {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}),
+        *block(5, {"type": "new"}),
+        *end("tool_use", output_tokens=3),
+        *end("max_tokens"),
+        {"type": "error", "error": {"type": "api_error", "message": "m"}},
+        {"type": None, "index": [], "delta": 5},
+        {"type": "content_block_stop", "index": [], "delta": 5},
+        {"type": "message_start", "message": {"id": 5, "model": None, "usage": {"input_tokens": "x"}}},
+        {"type": "message_delta", "delta": {"stop_reason": 7, "stop_details": []}, "usage": {"cache_creation": 3}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": ["x"]}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": None}},
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=14))
+def test_events_in_any_order_keep_the_grammar(values: list[Json]) -> None:
+    reading = Reading(TARGET, ToolNames.of([CustomTool("patch")]))
+    reader = MESSAGES.stream_reader(reading)
+    events: list[Event] = []
+    for value in [start(), *values]:
+        events += reader.feed(SSE(orjson.dumps(value)))
+    assert well_formed(events + reader.close())
+
+
 # ── write: the SDK is the judge ──────────────────────────────────────────────────────────────────────────────────
 
 
