@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from gemini_targets import GEMINI, GEMINI_3, GEMINI_25, asks, judge, written
 
@@ -330,7 +331,7 @@ def test_a_bare_signature_finds_the_part_that_follows() -> None:
             model(
                 Thinking("", ours("czE=")),
                 ToolCall("c1", "look"),
-                Thinking("", ours("czI=")),
+                Thinking("", Opaque("google", "media_signature", "czI=")),
                 Image("image/png", PNG),
                 "Text",
                 Thinking("", ours("czM=")),
@@ -340,6 +341,25 @@ def test_a_bare_signature_finds_the_part_that_follows() -> None:
     )
     assert [part.get("thoughtSignature") for part in body["contents"][1]["parts"]] == ["czE=", "czI=", None, "czM="]
     assert body["contents"][1]["parts"][3] == {"text": "", "thoughtSignature": "czM="}
+
+
+def test_a_pictures_signature_signs_nothing_else() -> None:
+    astray = Thinking("", Opaque("google", "media_signature", "czI="))
+    for rest in (("Text",), ()):
+        body, dropped = written(asks(user("Go"), model("One", astray, *rest), user("On")))
+        assert all("thoughtSignature" not in part for part in body["contents"][1]["parts"])
+        assert dropped == ("reasoning",)
+
+
+def test_parts_of_googles_tools_ride_in_a_thought() -> None:
+    parts = [{"toolCall": {"id": "s"}, "thoughtSignature": "abcd"}, {"toolResponse": {"id": "s"}}]
+    state = Thinking(opaque=Opaque("google", "parts", orjson.dumps(parts).decode()))
+    shown = HostedCall("srvtoolu_s", "web_search", dialect="messages", raw=({"type": "server_tool_use"},))
+    body, dropped = written(asks(user("Go"), model(state, shown, "Found."), user("Thanks")))
+    assert (body["contents"][1]["parts"], dropped) == ([*parts, {"text": "Found."}], ())
+    for forged in ("[", "{}", "[1]", '[{"functionCall": {"name": "f"}, "toolCall": {}}]', '[{"text": "x"}]'):
+        error = refusal(asks(user("Go"), model(Thinking(opaque=Opaque("google", "parts", forged))), user("?")))
+        assert error.code is Code.VALIDATION_ERROR
 
 
 def test_foreign_and_unsigned_thoughts_are_dropped_and_named() -> None:
