@@ -160,10 +160,10 @@ def test_a_lookup_takes_microseconds(catalog: Catalog) -> None:
     names = ["gpt-4o", "anthropic/claude-sonnet-5.5", "openrouter/openai/gpt-4o", "nobody/knows-this"]
 
     def once() -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         for _ in range(200):
             for name in names:
                 catalog.find(name)
-        return (time.perf_counter() - begin) / 800
+        return (time.process_time() - begin) / 800
 
     assert min(once() for _ in range(5)) < 50e-6

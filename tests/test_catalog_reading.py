@@ -110,9 +110,11 @@ def test_reading_touches_no_network_and_not_pydantic() -> None:
 
 
 def test_reading_is_quick() -> None:
-    def once() -> float:
-        begin = time.perf_counter()
-        load()
-        return time.perf_counter() - begin
+    """In processor time: the machine may be busy with something else."""
 
-    assert min(once() for _ in range(3)) < 0.25
+    def once() -> float:
+        begin = time.process_time()
+        load()
+        return time.process_time() - begin
+
+    assert min(once() for _ in range(5)) < 0.25
