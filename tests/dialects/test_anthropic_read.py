@@ -197,6 +197,76 @@ def test_tools_read_and_what_has_no_place_elsewhere() -> None:
     assert request.dropped == ("tools.input_examples",)
 
 
+@pytest.mark.parametrize(
+    ("wire", "choice"),
+    [("any", ToolChoice("required")), ("none", ToolChoice("none")), ("auto", ToolChoice("auto"))],
+)
+def test_choices(wire: str, choice: ToolChoice) -> None:
+    assert read(tool_choice={"type": wire}).tool_choice == choice
+
+
+def test_files_and_documents_made_of_blocks() -> None:
+    png = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    request = read(
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image", "source": {"type": "file", "file_id": "f1"}},
+                    {"type": "document", "source": {"type": "file", "file_id": "f2"}},
+                    {"type": "document", "source": {"type": "content", "content": "plain"}},
+                    {
+                        "type": "document",
+                        "source": {"type": "content", "content": [{"type": "text", "text": "a"}, png]},
+                    },
+                ],
+            }
+        ]
+    )
+    assert request.turns[0].blocks == (
+        Image(file_id="f1"),
+        Document(file_id="f2"),
+        Document("text/plain", text="plain"),
+        Document("text/plain", text="a"),
+        Image("image/png", "aGk="),
+    )
+
+
+def test_results_as_text_and_with_documents() -> None:
+    def result(content: Any) -> ToolResult:
+        block = {"type": "tool_result", "tool_use_id": "a", "content": content, "is_error": True}
+        (read_back,) = read([{"role": "user", "content": [block]}]).turns[0].blocks
+        assert isinstance(read_back, ToolResult)
+        assert read_back.is_error
+        return read_back
+
+    assert result("11:40").content == (Text("11:40"),)
+    assert result("").content == ()
+    found = {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]}
+    page = {"type": "document", "source": {"type": "url", "url": "https://a.example/b.pdf"}}
+    assert result([page, found]).content == (
+        Document(url="https://a.example/b.pdf"),
+        Document("text/plain", text="x", title="t", context="s"),
+    )
+    with pytest.raises(GatewayError, match="browser_state"):
+        result([{"type": "browser_state"}])
+    with pytest.raises(GatewayError, match="Field required"):
+        result([{}])
+
+
+def test_an_assistants_words_pictures_and_servers() -> None:
+    assert read([{"role": "assistant", "content": "a"}]).turns[0].blocks == (Text("a"),)
+    picture = {"type": "image", "source": {"type": "url", "url": "https://a.example/i.png"}}
+    use = {"type": "mcp_tool_use", "id": "m1", "name": "look", "server_name": "s", "input": {"q": 1}}
+    result = {"type": "mcp_tool_result", "tool_use_id": "m1", "content": [{"type": "text", "text": "x"}]}
+    assert read_assistant(picture, use, result) == (
+        Image(url="https://a.example/i.png"),
+        HostedCall("m1", "mcp", {"q": 1}, (), "messages", (use, result)),
+    )
+    with pytest.raises(GatewayError, match="hologram"):
+        read_assistant({"type": "hologram"})
+
+
 def test_compaction_and_fallback_blocks() -> None:
     request = read(
         [

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.canonical import (
+    Audio,
     BlockEnd,
     BlockStart,
     Citation,
@@ -242,6 +243,42 @@ def test_whole_arguments_in_the_start() -> None:
     assert fold(events).blocks == (ToolCall("t", "f", '{"a":1}'),)
 
 
+def test_blocks_without_an_end_and_starts_with_content() -> None:
+    # not the grammar, but clear: some who speak this API are terse
+    events = read(
+        sse(
+            start(),
+            start(),
+            *block(0, {"type": "thinking", "thinking": "t", "signature": "s"}),
+            *block(1, {"type": "text", "text": "a"}, {"type": "text_delta", "text": "b"})[:2],
+            *call(2, "f", "{}"),
+            *end("tool_use"),
+        )
+    )
+    assert well_formed(events)
+    assert fold(events).blocks == (
+        Thinking("t", Opaque("anthropic", "signature", "s")),
+        Text("ab"),
+        ToolCall("t2", "f", "{}"),
+    )
+
+
+def test_a_hosted_call_with_torn_input() -> None:
+    use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    torn = read(sse(start(), *block(0, use, {"type": "input_json_delta", "partial_json": "{"}), *end("end_turn")))
+    assert isinstance(torn[-1], Failed)
+    bare = fold(read(sse(start(), *block(0, use), *end("pause_turn"))))
+    assert bare.blocks == (HostedCall("s", "web_search", {}, (), "messages", (use,)),)
+    alone = {"type": "web_fetch_tool_result", "tool_use_id": "w", "content": {"type": "web_fetch_result"}}
+    orphan = MESSAGES.read_response({"content": [alone]}, READING).blocks
+    assert orphan == (HostedCall("w", "web_fetch", {}, (), "messages", (alone,)),)
+
+
+def test_what_is_new_in_a_whole_reply() -> None:
+    content = [{"type": "aside", "text": "kept"}, {"type": "hologram"}, "odd", {"type": "text", "text": None}]
+    assert MESSAGES.read_response({"content": content}, READING).blocks == (Text("kept"), Text(""))
+
+
 def test_what_is_new_is_passed_over() -> None:
     events = read(
         sse(
@@ -460,6 +497,18 @@ def test_state_that_comes_after_its_owner() -> None:
     assert [part["type"] for part in content] == ["text", "thinking"]
     back = MESSAGES.read_request({"model": "m", "messages": [{"role": "assistant", "content": content}]})
     assert back.turns[0].blocks == (Text("a", opaque=mine),)
+
+
+def test_what_this_api_can_only_tell_in_words() -> None:
+    reply = Response(
+        "i",
+        "m",
+        (Audio(transcript="spoken"), Image(data="aGk=", media_type="image/png"), HostedCall("c", "code_execution")),
+        Finish("end"),
+    )
+    content = by_stream(write(unfold(reply)))["content"]
+    assert content == MESSAGES.write_response(reply, WRITING)["content"]
+    assert [part["text"] for part in content] == ["spoken", "[an image, which this API can't carry]"]
 
 
 def test_thinking_without_state_ends_with_an_empty_signature() -> None:

@@ -314,6 +314,29 @@ def test_what_cannot_come_along_is_named() -> None:
     assert set(written.dropped) == {"reasoning", "citations", "hosted_call", "image", "audio", "image.detail"}
 
 
+def test_own_sources_go_back_as_they_were() -> None:
+    cited = {
+        "type": "page_location",
+        "cited_text": "x",
+        "document_index": 0,
+        "start_page_number": 1,
+        "end_page_number": 2,
+    }
+    use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    call = HostedCall("srvtoolu_1", "web_search", dialect="messages", raw=(use, found))
+    written = write(turns=(*HELLO, assistant(call, Text("a", citations=(Citation(raw=cited),))), *HELLO))
+    assert written.body["messages"][1]["content"] == [use, found, {**t("a"), "citations": [cited]}]
+    assert written.dropped == ()
+
+
+def test_state_and_marks_of_calls() -> None:
+    call = ToolCall("a", "f", opaque=Opaque("google", "thought_signature", "x"), cache=MARK)
+    written = write(turns=(*HELLO, assistant(call), user(result("a"))))
+    assert written.body["messages"][1]["content"] == [{**use("a"), "cache_control": {"type": "ephemeral"}}]
+    assert written.dropped == ("reasoning",)
+
+
 def test_only_its_makers_state_comes_back_byte_for_byte() -> None:
     mine = [Opaque("anthropic", "signature", "c2ln/+="), Opaque("anthropic", "redacted_thinking", "cmVk")]
     others = [
@@ -394,6 +417,16 @@ def test_a_custom_tool_travels_wrapped_and_keeps_its_grammar_in_words() -> None:
     assert written.body["messages"][1]["content"][0]["input"] == {"input": '*** "Begin"\n'}
     assert written.dropped == ("tools.format",)
     assert written.tools.client("functions__exec").namespace == "functions"
+
+
+def test_grammars_of_chat_and_none() -> None:
+    # https://platform.openai.com/docs/guides/function-calling#custom-tools
+    grammar = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a+"}}
+    first, second = write(tools=(CustomTool("a", format=grammar), CustomTool("b", "B.", {"type": "text"}))).body[
+        "tools"
+    ]
+    assert first["description"] == "The input has to match this regex grammar:\na+"
+    assert second["description"] == "B."
 
 
 def test_namespaces_are_described_once() -> None:
@@ -698,6 +731,17 @@ def test_structured_output_that_is_refused_or_dropped() -> None:
     assert "schema" in refused(replace(NEW, quirks=frozenset({"no_output_format"})), format=wanted)
     assert "properties" in refused(format=OutputFormat("json_schema", {"type": "object", "additionalProperties": True}))
     assert write(format=OutputFormat("json_object")).dropped == ("format",)
+    deep: Json = {"type": "string"}
+    for _ in range(200):
+        deep = {"type": "array", "items": deep}
+    assert "nested" in refused(format=OutputFormat("json_schema", deep))
+
+
+def test_a_forced_choice_without_any_tool_is_named() -> None:
+    tools = (hosted("file_search", {"type": "file_search"}),)
+    written = write(tools=tools, tool_choice=ToolChoice("required"))
+    assert written.dropped == ("tools.file_search", "tool_choice")
+    assert "tool_choice" not in written.body
 
 
 # ── there and back, and how fast ─────────────────────────────────────────────────────────────────────────────────
