@@ -39,7 +39,7 @@ class Method:
 
 def rpc_app(node: Node, delay: float = 0) -> Starlette:
     """The node behind HTTP, at `/`. Every answer waits `delay` seconds, as one from far away would."""
-    methods = {name: Method(run, *_arity(run)) for name, run in node.methods.items()}
+    methods = methods_of(node)
 
     async def endpoint(request: Request) -> Response:
         body = await request.body()
@@ -51,6 +51,11 @@ def rpc_app(node: Node, delay: float = 0) -> Starlette:
         return Response(orjson.dumps(answer), media_type="application/json")
 
     return Starlette(routes=[Route("/", endpoint, methods=["POST"])])
+
+
+def methods_of(node: Node) -> Mapping[str, Method]:
+    """The methods of a node by their names."""
+    return {name: Method(run, *_arity(run)) for name, run in node.methods.items()}
 
 
 def respond(body: bytes, node: Node, methods: Mapping[str, Method]) -> Json | list[Json] | None:

@@ -12,9 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from eth_account import Account as Signer
 from eth_account.signers.local import LocalAccount
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from web3 import Web3
 from web3.contract import Contract
 from web3.exceptions import ContractCustomError, TimeExhausted, TransactionNotFound, Web3RPCError
@@ -22,9 +25,12 @@ from web3.logs import DISCARD
 
 import contracts
 from emulator.devchain import ACCOUNTS, MULTICALL, PY_EVM, DevChain
+from emulator.devchain.blockchain import Blockchain
 from emulator.devchain.engines import DevChainError, find_anvil
+from emulator.devchain.jsonrpc import methods_of, respond
+from emulator.devchain.node import Node
 from shared.chain import keccak256, model_ids, provider_id
-from tests.chain.plane import signatures, types
+from tests.chain.plane import KEYS, signatures, types
 
 OPENAI = provider_id("openai")
 MODEL = model_ids("gpt-4o")[2]
@@ -593,3 +599,76 @@ def test_web3_reports_the_nodes_own_words(web3: Web3, payer: LocalAccount) -> No
     web3.eth.send_raw_transaction(signed(payer, 0))
     with pytest.raises(Web3RPCError, match="nonce too low"):
         web3.eth.send_raw_transaction(signed(payer, 0, value=2))
+
+
+ADDRESS_TEXT = st.sampled_from([ACCOUNTS[0].address, ACCOUNTS[9].address, MULTICALL, "0x" + "00" * 19 + "01"])
+QUANTITY_TEXT = st.integers(0, 2**70).map(hex)
+PARAM = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.text(max_size=8)
+    | st.sampled_from(["latest", "pending", "earliest", "0x", "0x0", "0x" + "11" * 32])
+    | QUANTITY_TEXT
+    | ADDRESS_TEXT
+    | st.binary(max_size=80).map(lambda data: f"0x{data.hex()}"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "from",
+                    "to",
+                    "data",
+                    "input",
+                    "value",
+                    "gas",
+                    "nonce",
+                    "fromBlock",
+                    "toBlock",
+                    "topics",
+                    "address",
+                    "blockHash",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def node() -> Node:
+    return Node(Blockchain(23295, tuple(key.public_key.to_canonical_address() for key in KEYS), {}), tuple(KEYS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_params_break_a_method(node: Node, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(node.methods)))
+    params = data.draw(st.lists(PARAM, max_size=3))
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": name, "params": params})
+    answer = respond(body, node, methods_of(node))
+    assert isinstance(answer, dict)
+    assert answer.get("error", {}).get("code") in (None, -32000, -32003, -32602, 3), answer
+    orjson.dumps(answer)
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.integers(0, 200), byte=st.integers(0, 255), kind=st.sampled_from([0, 1, 2]))
+def test_no_transaction_breaks_the_node(node: Node, place: int, byte: int, kind: int) -> None:
+    """Any byte of a good transaction may be another one."""
+    fields: dict[str, object] = {"gasPrice": PRICE}
+    if kind == 1:
+        fields["accessList"] = [{"address": MULTICALL, "storageKeys": ["0x" + "00" * 32]}]
+    elif kind == 2:
+        fields = {"maxFeePerGas": PRICE, "maxPriorityFeePerGas": 1, "type": 2}
+    transaction = {"chainId": 23295, "nonce": 5, "gas": 50_000, "value": 1, "to": MULTICALL, "data": b"", **fields}
+    raw = bytearray(Signer.from_key(ACCOUNTS[4].private_key).sign_transaction(transaction).raw_transaction)
+    raw[place % len(raw)] = byte
+    body = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendRawTransaction", "params": [f"0x{raw.hex()}"]}
+    answer = respond(orjson.dumps(body), node, methods_of(node))
+    assert isinstance(answer, dict)
+    assert answer.get("error", {}).get("code") in (None, -32000, -32003), answer
