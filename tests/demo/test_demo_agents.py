@@ -87,7 +87,7 @@ def run_claude(http: httpx.Client, prompt: str, system: str = "") -> tuple[str, 
         call = reply["content"][-1]
         used.append(call["name"])
         try:
-            result = {"content": claude_tool(call["name"], call["input"])}
+            result: dict[str, Any] = {"content": claude_tool(call["name"], call["input"])}
         except OSError as error:
             result = {"content": str(error), "is_error": True}
         messages += [

@@ -39,7 +39,8 @@ def test_chat_tool_loop(chat: openai.OpenAI) -> None:
     with chat.chat.completions.stream(model="demo", messages=messages, tools=[TOOL], reasoning_effort="low") as stream:
         first = stream.get_final_completion().choices[0]
     assert first.finish_reason == "tool_calls"
-    (call,) = first.message.tool_calls or ()
+    assert first.message.tool_calls
+    (call,) = first.message.tool_calls
     assert (call.function.name, call.function.arguments) == ("get_weather", '{"city":"Rome"}')
     echo = first.message.model_dump(exclude_none=True)
     assert echo["reasoning_content"].startswith("There are 1 messages")
@@ -89,7 +90,7 @@ def test_chat_custom_tool_search_refusal_and_media(chat: openai.OpenAI) -> None:
         messages=[{"role": "user", "content": 'use apply_patch to make notes/a.txt with "one"'}],
         tools=[tool],
     )
-    call: Any = (patched.choices[0].message.tool_calls or [None])[0]
+    (call,) = list[Any](patched.choices[0].message.tool_calls or ())
     assert call.custom.input == "*** Begin Patch\n*** Add File: notes/a.txt\n+one\n*** End Patch\n"
     found = chat.chat.completions.create(
         model="demo", messages=[{"role": "user", "content": "search for demo"}], web_search_options={}
