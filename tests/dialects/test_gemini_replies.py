@@ -276,7 +276,9 @@ def test_googles_own_tools_are_shown_with_their_results() -> None:
     alone = fold(
         objects(candidate({"executableCode": {"code": "1"}}, {"executableCode": {"code": "2"}}, finishReason="STOP"))
     )
-    assert [block.input for block in alone.blocks if isinstance(block, HostedCall)] == [{"code": "1"}, {"code": "2"}]
+    hosted = [block for block in alone.blocks if isinstance(block, HostedCall)]
+    assert [block.input for block in hosted] == [{"code": "1"}, {"code": "2"}]
+    assert len({block.id for block in hosted}) == 2
 
 
 def test_log_probabilities_have_chats_form() -> None:

@@ -531,6 +531,8 @@ def test_counting_asks_for_everything_that_is_sent() -> None:
     judge(inner)
     assert set(inner) == {"contents", "systemInstruction"}
     assert read_count({"totalTokens": 31, "promptTokensDetails": []}) == 31
+    unfinished = asks(user("Q"), model("So"), max_tokens=0, format=OutputFormat("json_schema", {}))
+    assert len(write_count_request(unfinished, GEMINI_25)["generateContentRequest"]["contents"]) == 2
     for odd in ({}, {"totalTokens": "31"}, {"totalTokens": True}, {"totalTokens": -1}):
         with pytest.raises(GatewayError):
             read_count(odd)

@@ -13,7 +13,7 @@ from shared.dialects.gemini.fields import rows, string
 from shared.errors import Code, GatewayError
 
 _LONGEST = 2000
-_PAGE = 20_000  # characters of a page that are looked at
+_PAGE = 20_000  # characters of a text that are looked at
 _INVISIBLE = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
@@ -90,7 +90,7 @@ def _google_error(status: int, error: Json) -> GatewayError:
 
 
 def _error(status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> GatewayError:
-    text = _SECRET.sub("…", message).strip() or f"The provider answered with status {status} and no message."
+    text = _SECRET.sub("…", message[:_PAGE]).strip() or f"The provider answered with status {status} and no message."
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return GatewayError(
         Code.PROVIDER_ERROR, shown, status=status if status >= 400 else None, provider_code=code, headers=headers

@@ -5,6 +5,8 @@ Model, method and `alt=sse` stand in the URL, so that the body has neither `mode
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shared.canonical import Json, OutputFormat, Request, Target, Text
 from shared.dialects import Written
 from shared.dialects.gemini.schema import fit
@@ -46,7 +48,8 @@ def write_request(request: Request, target: Target) -> Written:
 
 def write_count_request(request: Request, target: Target) -> Json:
     """The body of `:countTokens` that counts everything, tools and system prompt too: https://ai.google.dev/api/tokens."""
-    body = write_request(request, target).body
+    flags = replace(target.flags, prefill=True)  # nothing is continued: any end of a conversation can be counted
+    body = write_request(replace(request, format=None, max_tokens=None), replace(target, flags=flags)).body
     counted = {key: body[key] for key in ("contents", "systemInstruction", "tools", "toolConfig") if key in body}
     return {"generateContentRequest": {"model": f"models/{target.model}", **counted}}
 

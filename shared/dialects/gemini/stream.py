@@ -52,6 +52,7 @@ class StreamReader:
         "_feedback",
         "_id",
         "_late",
+        "_made",
         "_maker",
         "_model",
         "_names",
@@ -74,7 +75,7 @@ class StreamReader:
         self._open: Literal["", "text", "thinking"] = ""
         self._signed = False  # the open block's part: what follows is another part
         self._pieces: list[str] = []  # of the last text, for the places of citations
-        self._calls = 0
+        self._calls = self._made = 0  # tool calls seen, ids made up
         self._pairs = HostedPairs()
         self._usage: Json | None = None
         self._late: Json = {}
@@ -267,7 +268,8 @@ class StreamReader:
 
     def _new_id(self, prefix: str, salt: str) -> str:
         """An id where Google gives none: the same for the same reply, streamed or whole."""
-        return f"{prefix}_{sha256(f'{self._id}:{self._calls}:{salt}'.encode()).hexdigest()[:24]}"
+        self._made += 1
+        return f"{prefix}_{sha256(f'{self._id}:{self._made}:{salt}'.encode()).hexdigest()[:24]}"
 
 
 def events_of(body: object, reading: Reading) -> Iterator[Event]:

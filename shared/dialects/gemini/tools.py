@@ -65,13 +65,11 @@ def shown_tools(request: Request) -> tuple[Tool, ...]:
         found += result.tools
     loaded.update(tool.name for tool in found)
     show_all = any(isinstance(tool, HostedTool) and tool.name.startswith("tool_search") for tool in request.tools)
-    shown: dict[tuple[str, str], Tool] = {}
+    shown: dict[tuple[str, ...], Tool] = {}
     for tool in (*request.tools, *found):
         hidden = not isinstance(tool, HostedTool) and tool.deferred and tool.name not in loaded and not show_all
         if not hidden:
-            shown.setdefault(
-                ("", f"\0{tool.name}") if isinstance(tool, HostedTool) else (tool.namespace, tool.name), tool
-            )
+            shown.setdefault((tool.name,) if isinstance(tool, HostedTool) else (tool.namespace, tool.name), tool)
     return tuple(shown.values())
 
 
