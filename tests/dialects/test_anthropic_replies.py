@@ -490,13 +490,31 @@ def test_what_the_sdk_gets_of_a_reply_with_everything() -> None:
 
 def test_state_that_comes_after_its_owner() -> None:
     mine = Opaque("google", "thought_signature", "c2ln")
-    events = [Start("i", "m"), BlockStart(Text("")), Delta("a"), Delta(opaque=mine), BlockEnd(), Finish("end")]
-    stream = write(events)
+    text = [BlockStart(Text("")), Delta("a"), Delta(opaque=mine), BlockEnd()]
+    called = [BlockStart(ToolCall("c", "f")), Delta("{}"), Delta(opaque=mine), BlockEnd()]
+    stream = write([Start("i", "m"), *text, *called, Finish("tool_call")])
     validate(stream)
     content = by_stream(stream)["content"]
-    assert [part["type"] for part in content] == ["text", "thinking"]
+    assert [part["type"] for part in content] == ["text", "thinking", "tool_use", "thinking"]
     back = MESSAGES.read_request({"model": "m", "messages": [{"role": "assistant", "content": content}]})
-    assert back.turns[0].blocks == (Text("a", opaque=mine),)
+    assert back.turns[0].blocks == (Text("a", opaque=mine), ToolCall("c", "f", "{}", opaque=mine))
+
+
+def test_the_last_block_stays_the_answer() -> None:
+    mine = Opaque("google", "thought_signature", "c2ln")
+    last = Response("i", "m", (Text("a", opaque=mine),), Finish("end"))
+    more = Response("i", "m", (Text("a", opaque=mine), Text("b")), Finish("end"))
+    for reply, kinds in ((last, ["text"]), (more, ["text", "thinking", "text"])):
+        content = MESSAGES.write_response(reply, WRITING)["content"]
+        assert [part["type"] for part in content] == kinds
+        assert by_stream(write(unfold(reply)))["content"] == content
+
+
+def test_free_text_and_namespaces_fit_into_this_api() -> None:
+    reply = Response("i", "m", (ToolCall("c", "exec", '"a"\n\u00e9', "custom", "fs"),), Finish("tool_call"))
+    content = by_stream(write(unfold(reply)))["content"]
+    assert content == MESSAGES.write_response(reply, WRITING)["content"]
+    assert content == [{"type": "tool_use", "id": "c", "name": "fs__exec", "input": {"input": '"a"\n\u00e9'}}]
 
 
 def test_what_this_api_can_only_tell_in_words() -> None:

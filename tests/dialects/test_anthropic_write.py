@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import orjson
 import pytest
 from anthropic.types import MessageParam
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.canonical import (
@@ -742,6 +745,60 @@ def test_a_forced_choice_without_any_tool_is_named() -> None:
     written = write(tools=tools, tool_choice=ToolChoice("required"))
     assert written.dropped == ("tools.file_search", "tool_choice")
     assert "tool_choice" not in written.body
+
+
+# ── whatever the turns, what is written keeps the rules ──────────────────────────────────────────────────────────
+
+IDS = st.sampled_from(["a", "b", "c:1", "c.1", ""])
+SAID = st.builds(Text, st.sampled_from(["", "x", "y"]), cache=st.sampled_from([None, MARK]))
+OWN = st.builds(Opaque, st.sampled_from(["anthropic", "openai"]), st.just("signature"), st.just("s"))
+HEARD = st.one_of(
+    SAID,
+    st.builds(ToolResult, IDS, st.lists(SAID, max_size=2).map(tuple), st.booleans()),
+    st.just(Image("image/png", "aGk=")),
+)
+ANSWERED = st.one_of(SAID, st.builds(ToolCall, IDS, st.just("f")), st.builds(Thinking, st.just("t"), OWN))
+TURNS = st.lists(
+    st.one_of(
+        st.builds(Turn, st.just("user"), st.lists(HEARD, max_size=4).map(tuple)),
+        st.builds(Turn, st.just("assistant"), st.lists(ANSWERED, max_size=4).map(tuple)),
+        st.builds(Turn, st.sampled_from(["system", "developer"]), st.lists(SAID, max_size=2).map(tuple)),
+    ),
+    max_size=7,
+)
+
+
+def check_rules(written: list[Json]) -> None:
+    seen: set[str] = set()
+    for i, message in enumerate(written):
+        assert message["content"]
+        assert i == 0 or written[i - 1]["role"] != message["role"]
+        kinds = [part["type"] for part in message["content"]]
+        results = [part["tool_use_id"] for part in message["content"] if part["type"] == "tool_result"]
+        assert kinds[: len(results)] == ["tool_result"] * len(results)
+        calls = [part["id"] for part in written[i - 1]["content"] if part["type"] == "tool_use"] if i else []
+        assert results == calls
+        assert not seen & set(results)
+        seen |= set(results)
+        assert all(ID.fullmatch(call_id) for call_id in results)
+        assert all(part["text"] for part in message["content"] if part["type"] == "text")
+    assert not any(part["type"] == "tool_use" for part in written[-1]["content"])
+    assert orjson.dumps(written).count(b"cache_control") <= 4
+
+
+ID = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+@given(TURNS, st.booleans())
+@settings(max_examples=400)
+def test_any_turns_keep_the_rules_or_are_refused(turns: list[Turn], mid_system: bool) -> None:
+    target = replace(NEW, flags=replace(NEW.flags, mid_system=mid_system, prefill=True))
+    try:
+        written = write(target, tuple(turns)).body["messages"]
+    except GatewayError as error:
+        assume(error.code is not Code.UNSUPPORTED_BY_MODEL)
+        raise
+    check_rules(written)
 
 
 # ── there and back, and how fast ─────────────────────────────────────────────────────────────────────────────────

@@ -1,13 +1,16 @@
 """Anthropic's Messages API, for clients and providers.
 
 https://platform.claude.com/docs/en/api/messages
+
+Quirks of providers that are read here: `no_effort` and `no_output_format` (no `output_config.effort`, `.format`),
+`no_deferred_tools` (no `defer_loading`, no `tool_reference`), `no_hosted_tools` (runs no tools itself), `unsigned_thinking`
+(signs no thoughts and wants them back all the same).
 """
 
 from __future__ import annotations
 
-from shared.canonical import Json, Target
-from shared.dialects import Dialect, Repair
-from shared.dialects.anthropic.adapt import adapt, write_count_request
+from shared.dialects import Dialect
+from shared.dialects.anthropic.adapt import adapt, repair, write_count_request
 from shared.dialects.anthropic.errors import read_error, write_error
 from shared.dialects.anthropic.meter import Meter
 from shared.dialects.anthropic.request import read_request, write_request
@@ -16,11 +19,6 @@ from shared.dialects.anthropic.stream import StreamReader, StreamWriter
 from shared.dialects.anthropic.write_stream import ping
 
 __all__ = ["DIALECT", "ping", "write_count_request"]
-
-
-def repair(body: Json, target: Target) -> Repair | None:
-    """No provider of this API is known to need mending."""
-    return None
 
 
 DIALECT = Dialect(

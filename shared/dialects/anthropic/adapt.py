@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.canonical import EFFORTS, Json, Target
+from shared.dialects import Repair
 from shared.dialects.anthropic.adapt_messages import GONE, fit_messages
 from shared.dialects.anthropic.reasoning import nearest, read_reasoning, write_reasoning
 from shared.dialects.anthropic.request import DEFAULT_MAX_TOKENS
@@ -36,6 +37,11 @@ def adapt(body: Json, target: Target) -> tuple[Json, tuple[str, ...]]:
         return body, ()
     merged = {**body, **changed}
     return {key: value for key, value in merged.items() if value is not GONE}, tuple(dict.fromkeys(dropped))
+
+
+def repair(body: Json, target: Target) -> Repair | None:
+    """No provider of this API is known to need mending."""
+    return None
 
 
 def write_count_request(body: Json, target: Target) -> Json:

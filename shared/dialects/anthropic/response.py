@@ -28,11 +28,11 @@ from shared.canonical import (
 )
 from shared.dialects import Reading, Writing
 from shared.dialects.anthropic.errors import read_error_value
-from shared.dialects.anthropic.reasoning import NEXT, REDACTED, SIGNATURE, carrier
+from shared.dialects.anthropic.reasoning import NEXT, PREVIOUS, REDACTED, SIGNATURE, carrier
 from shared.dialects.anthropic.sources import HostedCalls, is_hosted_result, read_citation, write_citation, write_hosted
 from shared.dialects.anthropic.usage import read_usage, write_usage
 from shared.dialects.seal import seal
-from shared.dialects.toolnames import ToolRef, Unwrap
+from shared.dialects.toolnames import ToolRef, Unwrap, wire_name
 from shared.errors import Code, GatewayError
 
 _REASONS: dict[str, StopReason] = {
@@ -164,10 +164,14 @@ def _is_object(value: Any) -> bool:
 
 
 def write_response(response: Response, writing: Writing) -> Json:
-    """The reply for a client."""
+    """The reply for a client. State of a text follows it, but never ends the reply: clients take the last block for the answer."""
     content: list[Json] = []
+    late: Json | None = None
     for block in response.blocks:
+        if late:
+            content.append(late)
         content += _write_block(block, response.finish.reason, f"{writing.id}{len(content)}")
+        late = carrier(block.opaque, PREVIOUS) if isinstance(block, Text) and block.opaque else None
     refused = any(isinstance(block, Text) and block.refusal for block in response.blocks)
     return {
         "id": f"msg_{writing.id}",
@@ -193,8 +197,6 @@ def write_stop(finish: Finish, refused: bool) -> Json:
 def _write_block(block: Block, reason: StopReason, spare_id: str) -> Iterator[Json]:
     match block:
         case Text():
-            if block.opaque:
-                yield carrier(block.opaque, NEXT)
             yield write_reply_text(block)
         case Thinking():
             yield from write_thought(block)
@@ -229,7 +231,8 @@ def write_thought(block: Thinking) -> Iterator[Json]:
 
 def write_reply_call(block: ToolCall, spare_id: str) -> Json:
     """A `tool_use` block, still without input."""
-    return {"type": "tool_use", "id": block.id or f"toolu_{spare_id}", "name": block.name, "input": {}}
+    name = wire_name(block.name, block.namespace)
+    return {"type": "tool_use", "id": block.id or f"toolu_{spare_id}", "name": name, "input": {}}
 
 
 def in_words(block: Image | Audio) -> str:
@@ -240,6 +243,8 @@ def in_words(block: Image | Audio) -> str:
 
 
 def _input(call: ToolCall, reason: StopReason) -> Json:
+    if call.kind == "custom":
+        return {"input": call.arguments}
     if not call.arguments.strip():
         return {}
     try:

@@ -39,6 +39,7 @@ from shared.dialects.seal import seal
 _DELTA = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}}\n\n'
 )
+_HEAD, _TAIL = '{"input":"', '"}'  # a free text as arguments
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -51,7 +52,7 @@ class StreamWriter:
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
         self._index = 0  # of the block that is open, or comes next
-        self._kind: Literal["", "text", "thinking", "redacted", "tool"] = ""
+        self._kind: Literal["", "text", "thinking", "redacted", "tool", "custom"] = ""
         self._opaque: Opaque | None = None  # of the open thoughts
         self._late: Opaque | None = None  # of the open text or call, known only after it began
         self._started = self._refused = False
@@ -94,13 +95,21 @@ class StreamWriter:
         return empty + _event("message_delta", {"delta": delta, "usage": write_usage(finish.usage)}) + _END
 
     def _open(self, block: Block) -> bytes:
+        return self._state() + self._begin_block(block)
+
+    def _state(self) -> bytes:
+        """State of the block before this one, where it became known too late to stand in front of it."""
+        late, self._late = self._late, None
+        return self._whole(carrier(late, PREVIOUS)) if late else b""
+
+    def _begin_block(self, block: Block) -> bytes:
         match block:
             case Text():
                 self._kind = "text"
                 self._refused |= block.refusal
-                head = self._whole(carrier(block.opaque, NEXT)) if block.opaque else b""
-                rest = b"".join(self._delta(Delta(citation=citation)) for citation in block.citations)
-                return head + self._begin({"type": "text", "text": ""}) + self._text(block.text) + rest
+                begun = self._begin({"type": "text", "text": ""}) + self._text(block.text)
+                self._late = block.opaque
+                return begun + b"".join(self._delta(Delta(citation=citation)) for citation in block.citations)
             case Thinking(redacted=True):
                 self._kind, self._opaque = "redacted", block.opaque
                 return b""
@@ -108,10 +117,15 @@ class StreamWriter:
                 self._kind, self._opaque = "thinking", block.opaque
                 return self._begin({"type": "thinking", "thinking": "", "signature": ""}) + self._text(block.text)
             case ToolCall():
-                self._kind = "tool"
+                self._kind = "custom" if block.kind == "custom" else "tool"
                 head = self._whole(carrier(block.opaque, NEXT)) if block.opaque else b""
                 body = write_reply_call(block, f"{self._writing.id}{self._index}")
-                return head + self._begin(body) + self._text(block.arguments)
+                return (
+                    head
+                    + self._begin(body)
+                    + (self._piece(_HEAD) if self._kind == "custom" else b"")
+                    + self._text(block.arguments)
+                )
             case HostedCall():
                 return b"".join(map(self._whole, write_hosted(block, f"{self._writing.id}{self._index}")))
             case Image() | Audio():
@@ -135,10 +149,15 @@ class StreamWriter:
         if self._kind == "text":
             return _DELTA % (self._index, b"text_delta", b"text", orjson.dumps(text))
         if self._kind == "tool":
-            return _DELTA % (self._index, b"input_json_delta", b"partial_json", orjson.dumps(text))
+            return self._piece(text)
         if self._kind == "thinking":
             return _DELTA % (self._index, b"thinking_delta", b"thinking", orjson.dumps(text))
+        if self._kind == "custom":
+            return self._piece(orjson.dumps(text)[1:-1].decode())
         return b""
+
+    def _piece(self, json: str) -> bytes:
+        return _DELTA % (self._index, b"input_json_delta", b"partial_json", orjson.dumps(json))
 
     def _close(self) -> bytes:
         kind, self._kind = self._kind, ""
@@ -147,11 +166,13 @@ class StreamWriter:
             written = self._signature(seal(self._opaque) if self._opaque else "") + self._end()
         elif kind == "redacted" and self._opaque:
             written = self._whole({"type": REDACTED, "data": seal(self._opaque)})
+        elif kind == "custom":
+            written = self._piece(_TAIL) + self._end()
         elif kind in ("text", "tool"):
             written = self._end()
-        if self._late:
-            written += self._whole(carrier(self._late, PREVIOUS))
-        self._opaque = self._late = None
+        self._opaque = None
+        if kind in ("tool", "custom"):  # a call needs its state; a text's is written only if more follows
+            written += self._state()
         return written
 
     def _begin(self, body: Json) -> bytes:
