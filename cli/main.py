@@ -36,7 +36,7 @@ def serve(
     """Run the gateway. Settings come from the environment and .env; see docs/settings.md."""
     import asyncio
 
-    from emulator.local import Local, settle_in, welcome
+    from emulator.local import Local, Place, settle_in, welcome
     from emulator.server import AddressError, run
     from shared.settings import Settings, problems
 
@@ -48,14 +48,13 @@ def serve(
     except ValidationError as error:
         raise CommandError(problems(error)) from None
 
-    def announce(at: int) -> None:
+    def announce(place: Place) -> None:
         local: Local | None = None
         if settings.key_source == "env" and settings.loopback:
-            url = f"http://127.0.0.1:{at}"
-            local = asyncio.run(settle_in(settings, saved_token(url)))
+            local = asyncio.run(settle_in(place, saved_token(place.url)))
             if local.token is not None:
-                save_token(url, local.token)
-        typer.echo(welcome(settings, at, local))
+                save_token(place.url, local.token)
+        typer.echo(welcome(place, local))
 
     try:
         run(settings, announce)

@@ -13,7 +13,7 @@ from shared.settings import Settings, problems
 if __name__ == "__main__":
     try:
         settings = Settings()
-        run(settings, lambda port: print(welcome(settings, port, None), flush=True))  # noqa: T201 (for people)
+        run(settings, lambda place: print(welcome(place, None), flush=True))  # noqa: T201 (for people)
     except ValidationError as error:
         sys.exit(problems(error))
     except AddressError as error:

@@ -13,9 +13,9 @@ from coincurve import PrivateKey
 from catalog.types import Catalog, Match
 from shared.callers import Callers, token_hash
 from shared.chain import checksum_address, keccak256
-from shared.context import DEMO, served_catalog
+from shared.context import DEMO
 from shared.keys.env import EnvKeys
-from shared.settings import Settings, environment
+from shared.settings import Settings
 from shared.store import Preferences
 from shared.store.sqlite import SqliteStore
 from shared.version import VERSION
@@ -27,6 +27,22 @@ FIRST_CHOICES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gateway is about to run, and with what."""
+
+    settings: Settings
+    port: int
+    catalog: Catalog
+    variables: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """As a client on this machine writes it."""
+        host = self.settings.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Local:
     """The local caller. `token` is set only when it is fresh: then it is shown, once."""
 
@@ -35,8 +51,9 @@ class Local:
     token: str | None
 
 
-def mode_of(settings: Settings, catalog: Catalog, variables: Mapping[str, str]) -> str:
+def mode_of(place: Place) -> str:
     """In one sentence: whose keys are used, and who may use them."""
+    settings, catalog, variables = place.settings, place.catalog, place.variables
     if settings.key_source == "chain":
         return f"keys from the chain (control plane {settings.control_plane}, chain {settings.sapphire_chain_id})"
     providers = [name for name in EnvKeys(catalog.providers, variables).providers if name != DEMO]
@@ -52,16 +69,15 @@ def mode_of(settings: Settings, catalog: Catalog, variables: Mapping[str, str]) 
     return "no provider key was found: nothing can be served until one stands in the environment or .env"
 
 
-async def settle_in(settings: Settings, saved_token: str | None) -> Local:
+async def settle_in(place: Place, saved_token: str | None) -> Local:
     """The local wallet, its preferences and, unless `saved_token` still lives, a fresh token."""
-    variables = environment()
-    catalog = served_catalog(variables)
+    settings, catalog = place.settings, place.catalog
     address = _wallet(Path(settings.database_path).parent / "wallet.key")
     store = SqliteStore(settings.database_path)
     try:
         now = int(time.time())
         preferences = await store.preferences(address)
-        usable = set(EnvKeys(catalog.providers, variables).providers)
+        usable = set(EnvKeys(catalog.providers, place.variables).providers)
         if not any(_servable(catalog.find(name), usable) for name in preferences.models or ()):
             models = tuple(name for name in FIRST_CHOICES if _servable(catalog.find(name), usable))
             preferences = Preferences(address, None, models or None, now)
@@ -92,11 +108,9 @@ def _wallet(file: Path) -> str:
     return "0x" + keccak256(public.format(compressed=False)[1:])[-20:].hex()
 
 
-def welcome(settings: Settings, port: int, local: Local | None) -> str:
+def welcome(place: Place, local: Local | None) -> str:
     """What is printed at start: address, mode, and for local use a token and a line to paste."""
-    variables = environment()
-    url = f"http://{_shown(settings.host)}:{port}"
-    lines = [f"Ekai Gateway {VERSION} on {url}", f"Mode: {mode_of(settings, served_catalog(variables), variables)}."]
+    lines = [f"Ekai Gateway {VERSION} on {place.url}", f"Mode: {mode_of(place)}."]
     if local is None:
         return "\n".join(lines)
     lines.append(
@@ -106,7 +120,7 @@ def welcome(settings: Settings, port: int, local: Local | None) -> str:
         lines.append(f"Your token (shown this once, kept for the ekai command): {local.token}")
     if local.models:
         token = local.token or "$(.venv/bin/ekai token)"
-        lines += ["Try it:", "", _curl(url, token, local.models[0]), ""]
+        lines += ["Try it:", "", _curl(place.url, token, local.models[0]), ""]
     return "\n".join(lines)
 
 
@@ -114,7 +128,3 @@ def _curl(url: str, token: str, model: str) -> str:
     body = f'{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Say hello."}}]}}'
     headers = f'-H "Authorization: Bearer {token}" -H "Content-Type: application/json"'
     return f"curl -N {url}/v1/chat/completions {headers} -d '{body}'"
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

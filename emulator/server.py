@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Mapping
+from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from shared.context import DEMO, served_catalog
+from catalog.load import load
+from catalog.types import Catalog
+from emulator.local import Place
+from shared.context import DEMO, served
 from shared.keys.env import EnvKeys
 from shared.settings import Settings, environment
 from shared.store.sqlite_schema import prepare
 
 _KEEP_ALIVE = 75
+_DEMO_URL = "DEMO_UPSTREAM_URL"
 
 
 class AddressError(Exception):
     """The address can't be listened on; the message says which and why."""
 
 
-def run(settings: Settings, announce: Callable[[int], None]) -> None:
-    """Serves until it is told to stop; `announce` is called with the port once the address is ours. Raises AddressError."""
+def run(settings: Settings, announce: Callable[[Place], None]) -> None:
+    """Serves until it is told to stop; `announce` is called once the address is ours. Raises AddressError."""
     listener = bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     os.environ["PORT"] = str(port)
-    if wants_demo(settings, environment()):
-        os.environ["DEMO_UPSTREAM_URL"] = f"http://127.0.0.1:{port}/{DEMO}"
+    variables = environment()
+    everything = load()
+    if wants_demo(settings, everything, variables):
+        variables[_DEMO_URL] = os.environ[_DEMO_URL] = f"http://127.0.0.1:{port}/{DEMO}"
     if settings.store == "sqlite":
         prepare(settings.database_path)
-    announce(port)
+    announce(Place(settings, port, served(everything, variables), variables))
     config = uvicorn.Config(
         "emulator.app:create",
         factory=True,
@@ -49,9 +57,15 @@ def run(settings: Settings, announce: Callable[[int], None]) -> None:
     )
     server = uvicorn.Server(config)
     if settings.workers == 1:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _already_obeyed)
         server.run([listener])
     else:
         Multiprocess(config, [listener]).run()
+
+
+def _already_obeyed(number: int, frame: FrameType | None) -> None:
+    """uvicorn raises the signal again once it has shut down in order; the process then ends with exit code 0."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -70,9 +84,8 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def wants_demo(settings: Settings, variables: Mapping[str, str]) -> bool:
+def wants_demo(settings: Settings, catalog: Catalog, variables: Mapping[str, str]) -> bool:
     """Whether the demo provider is needed: local, and no key of a real one is there."""
     if settings.key_source != "env" or not settings.loopback:
         return False
-    catalog = served_catalog(variables)
-    return not EnvKeys(catalog.providers, variables).providers
+    return not EnvKeys(served(catalog, variables).providers, variables).providers
