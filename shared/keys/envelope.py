@@ -110,15 +110,15 @@ def open_for(owner: str, provider_id: bytes, ciphertext: bytes, private_keys: Se
     pk, nonce, data = _read_body(ciphertext)
     if nonce.startswith(_BOUND) and nonce != _bound_nonce(owner, provider_id, pk):
         raise EnvelopeError(Reason.FOREIGN)
-    for private_key in private_keys[:-1]:
+    refusal = EnvelopeError(Reason.TAG)
+    for private_key in private_keys:
         try:
             plaintext = _open_box(data, nonce, _shared_secret(private_key, pk))
         except EnvelopeError as error:
-            if error.reason is not Reason.TAG:
-                raise
+            refusal = error
         else:
             return _read_key(plaintext)
-    return _read_key(_open_box(data, nonce, _shared_secret(private_keys[-1], pk)))
+    raise refusal
 
 
 def decrypt(ciphertext: bytes, private_key: bytes) -> bytes:

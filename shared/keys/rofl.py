@@ -99,13 +99,15 @@ class KeySource:
             await asyncio.wait({self._asking})
 
     async def _ask(self) -> KeyState:
-        if _is_there(self._socket_path):
-            state = await _derived(self._socket_path, self._boot_seconds)
-        else:
-            state = _given(self._variable)
-        self._state, self._asking = state, None
-        self._ask_again = time.monotonic() + _REST_SECONDS
-        return state
+        try:
+            if _is_there(self._socket_path):
+                self._state = await _derived(self._socket_path, self._boot_seconds)
+            else:
+                self._state = _given(self._variable)
+            self._ask_again = time.monotonic() + _REST_SECONDS
+            return self._state
+        finally:
+            self._asking = None
 
 
 def describe(state: KeyState) -> tuple[int, dict[str, Any]]:

@@ -72,7 +72,7 @@ def test_inside_it_waits_for_the_boot(socket_path: str) -> None:
 
     state, seconds = asyncio.run(run())
     assert state.key is not None
-    assert 0.3 < seconds < 2
+    assert 0.3 < seconds < 20
 
 
 def test_inside_without_a_key(socket_path: str) -> None:
