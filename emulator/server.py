@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
 
@@ -16,6 +18,7 @@ from catalog.types import Catalog
 from emulator.local import Place
 from shared.context import DEMO, served
 from shared.keys.env import EnvKeys
+from shared.keys.rofl import KeySource, banner
 from shared.settings import Settings, environment
 from shared.store.sqlite_schema import prepare
 
@@ -39,6 +42,7 @@ def run(settings: Settings, announce: Callable[[Place], None]) -> None:
     if settings.store == "sqlite":
         prepare(settings.database_path)
     announce(Place(settings, port, served(everything, variables), variables))
+    threading.Thread(target=_show_key, args=(settings,), daemon=True).start()
     config = uvicorn.Config(
         "emulator.app:create",
         factory=True,
@@ -66,6 +70,15 @@ def run(settings: Settings, announce: Callable[[Place], None]) -> None:
 
 def _already_obeyed(number: int, frame: FrameType | None) -> None:
     """uvicorn raises the signal again once it has shut down in order; the process then ends with exit code 0."""
+
+
+def _show_key(settings: Settings) -> None:
+    """Prints the key that owners encrypt to, as soon as there is one (inside ROFL that may take a while)."""
+    variable = settings.rofl_private_key
+    source = KeySource(settings.rofl_socket_path, variable.get_secret_value() if variable else None)
+    state = asyncio.run(source.state())
+    if state.key is not None:
+        print(banner(state.key), flush=True)  # noqa: T201 (for people)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -11,11 +11,14 @@ from pydantic import SecretStr
 from catalog.load import load
 from catalog.types import Catalog, Provider
 from shared.budget import Budgets
-from shared.callers import Callers
+from shared.callers import Callers, ContractWallet
 from shared.health import Health
 from shared.keys import Keys
+from shared.keys.chain import ChainKeys
 from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource
+from shared.keys.rpc import Rpc
+from shared.keys.wallets import ContractWallets
 from shared.settings import Settings, environment
 from shared.store import Store
 from shared.store.sqlite import SqliteStore
@@ -46,16 +49,25 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
     variables = environment()
     catalog = served_catalog(variables)
     store = SqliteStore(settings.database_path)
+    gateway_key = KeySource(settings.rofl_socket_path, _shown(settings.rofl_private_key))
+    keys: Keys = EnvKeys(catalog.providers, variables)
+    contract_wallet: ContractWallet | None = None
+    if settings.key_source == "chain":
+        rpc = Rpc(settings.sapphire_rpc_url)
+        keys = ChainKeys(
+            rpc, settings.control_plane, settings.sapphire_chain_id, gateway_key, ttl=settings.authorization_ttl
+        )
+        contract_wallet = ContractWallets(rpc).accepts
     return Gateway(
         settings=settings,
         catalog=catalog,
-        keys=EnvKeys(catalog.providers, variables),
+        keys=keys,
         store=store,
-        callers=Callers(store, settings, clock),
+        callers=Callers(store, settings, clock, contract_wallet),
         budgets=Budgets(store, clock, settings.upstream_timeout + settings.stream_idle_timeout),
         upstream=Upstream(Limits(settings.upstream_connect_timeout, settings.upstream_timeout)),
         health=Health(settings.cooldown_seconds),
-        gateway_key=KeySource(settings.rofl_socket_path, _shown(settings.rofl_private_key)),
+        gateway_key=gateway_key,
         clock=clock,
     )
 
