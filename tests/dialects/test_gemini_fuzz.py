@@ -111,7 +111,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(EVENTS, max_size=6))
 def test_any_stream_is_well_formed(bodies: list[Any]) -> None:
     reader, meter = GEMINI.stream_reader(Reading(GEMINI_3)), GEMINI.meter()

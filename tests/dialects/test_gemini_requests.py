@@ -220,6 +220,15 @@ def test_failed_results_and_loaded_tools() -> None:
     assert answers[1]["functionResponse"]["response"] == {"result": "Tool loaded: deploy"}
 
 
+def test_what_a_result_loses_is_named() -> None:
+    marked = ToolResult(
+        "c1", (Text("a", cache=CacheMark()), Document(data="JVBERi0=", context="From June", citations=True))
+    )
+    body, dropped = written(two_calls(user(marked, ToolResult("c2"))))
+    assert body["contents"][2]["parts"][0]["functionResponse"]["response"] == {"result": "a\nFrom June"}
+    assert set(dropped) == {"cache", "citations"}
+
+
 def test_media_in_results() -> None:
     results = user(
         ToolResult("c1", (Image("image/png", PNG), Document(data="JVBERi0=", filename="r.pdf"))),

@@ -30,8 +30,7 @@ def write_results(
             raise invalid(
                 f"messages: the tool call {call.id!r} ({call.name}) has no result in the turn after it.", "messages"
             )
-        if result.cache:
-            dropped["cache"] = None
+        _name_dropped(result, dropped)
         media = _media(result, target, dropped)
         response: Json = {"id": call.id, "name": name, "response": _response(result, bool(media))}
         if media and target.flags.thinking == "level":
@@ -65,8 +64,9 @@ def _response(result: ToolResult, has_media: bool) -> Json:
                 texts.append(f"Tool loaded: {name}")
             case Document(text=text) if text:
                 texts += [part for part in (item.title or item.filename, item.context, text) if part]
-            case Document(title=title, filename=filename) if title or filename:
-                texts.append(f"Attached: {title or filename}")
+            case Document():
+                texts += [f"Attached: {item.title or item.filename}"] if item.title or item.filename else []
+                texts += [item.context] if item.context else []
     texts += [f"Tool loaded: {tool.name}" for tool in result.tools]
     text = "\n".join(texts)
     if result.is_error:
@@ -74,6 +74,14 @@ def _response(result: ToolResult, has_media: bool) -> Json:
     if has_media and not text:
         return {"result": "The result is attached."}
     return _object(text) or {"result": text}
+
+
+def _name_dropped(result: ToolResult, dropped: dict[str, None]) -> None:
+    items = [item for item in result.content if not isinstance(item, ToolReference)]
+    if result.cache or any(item.cache for item in items):
+        dropped["cache"] = None
+    if any(item.citations for item in items if not isinstance(item, Image)):
+        dropped["citations"] = None
 
 
 def _object(text: str) -> Json | None:
