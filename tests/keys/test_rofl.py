@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import httpx
 import orjson
 import pytest
@@ -259,6 +260,43 @@ def test_what_is_malformed_was_never_sent(socket_path: str, to: str, value: str,
     with pytest.raises(AppdError) as caught:
         asyncio.run(run())
     assert (caught.value.status, caught.value.failure) == (status, failure)
+
+
+def test_an_appd_that_falls_silent_leaves_it_unknown(socket_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.keys.appd.SUBMIT_SECONDS", 0.2)
+
+    async def run() -> None:
+        async with _appd(FakeAppd(block_seconds=2), socket_path) as appd:
+            await appd.sign_submit(CONTRACT, b"", 1)
+
+    with pytest.raises(AppdError) as caught:
+        asyncio.run(run())
+    assert caught.value.failure == "unknown"
+
+
+def _answering(data: str) -> Appd:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": data}))
+    return Appd(httpx.AsyncClient(transport=transport, base_url="http://appd"))
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"ok": b"\x01"}, Executed(b"\x01")),
+        ({"ok": None}, Executed(b"")),
+        ({"fail": {"module": "core", "code": 12}}, Failed("core", 12, "")),
+        ({"fail": {"module": "evm", "code": 8, "message": "reverted: !"}}, Failed("evm", 8, "reverted: !")),
+    ],
+)
+def test_results(result: dict[str, Any], expected: object) -> None:
+    assert asyncio.run(_answering(cbor2.dumps(result).hex()).sign_submit(CONTRACT, b"", 1)) == expected
+
+
+@pytest.mark.parametrize("odd", ["", "ff", "zz", cbor2.dumps({"unknown": {}}).hex(), cbor2.dumps([1]).hex(), "a1"])
+def test_a_result_that_nobody_can_read_is_unknown(odd: str) -> None:
+    with pytest.raises(AppdError) as caught:
+        asyncio.run(_answering(odd).sign_submit(CONTRACT, b"", 1))
+    assert caught.value.failure == "unknown"
 
 
 def test_no_socket_is_unreachable(socket_path: str) -> None:
