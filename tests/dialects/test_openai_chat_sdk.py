@@ -19,7 +19,6 @@ from shared.canonical import (
     Failed,
     Finish,
     Opaque,
-    Request,
     Response,
     Start,
     Target,

@@ -57,7 +57,7 @@ def _words(message: Json, target: Target, changes: Json, gone: list[str], named:
         wanted = "reasoning"
     if wanted and message.get(wanted) != text:
         changes[wanted] = text
-    if not text and any(message[field] for field in present) or (text and not wanted):
+    if (not text and any(message[field] for field in present)) or (text and not wanted):
         named["reasoning"] = None
     gone += [field for field in present if field != wanted]
 
