@@ -30,7 +30,7 @@ _CHAT = (
 _MESSAGES = ("/v1/messages", "/api/v1/messages", "/api/anthropic/v1/messages")
 _RESPONSES = ("/v1/responses", "/openai/v1/responses", "/api/v1/responses")
 _GEMINI = ("/v1beta/models/{model}:", "/v1/models/{model}:")
-MODELS = ("demo", "demo-small")
+MODELS = ("demo-1", "demo-chat", "demo-messages", "demo-responses", "demo-gemini")
 _REMEMBERED = 4096
 _HTML = b"<html><head><title>Error</title></head><body><h1>The server had an accident</h1></body></html>"
 

@@ -41,7 +41,7 @@ def test_replies_are_the_same_every_time(http: httpx.Client) -> None:
 
 
 def test_models_are_listed(chat: openai.OpenAI) -> None:
-    assert [model.id for model in chat.models.list()] == ["demo", "demo-small"]
+    assert "demo-1" in [model.id for model in chat.models.list()]
 
 
 # ── the script, without HTTP ─────────────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,7 @@ def said(text: str = "hi") -> dict[str, Any]:
 
 
 USER = CHAT["messages"][0]
+USER_PART = GEMINI["contents"][0]
 
 ACCEPTED: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
     "chat": (
@@ -91,6 +92,7 @@ ACCEPTED: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
                 ]
             },
             {"messages": [USER, USER, {"role": "assistant", "content": "x"}, USER]},
+            {"messages": [USER, {"role": "assistant", "content": "x"}]},
             {"messages": [{"role": "user", "content": [{"type": "image", "source": PNG}]}]},
             {"thinking": {"type": "enabled", "budget_tokens": 1024}, "temperature": 1},
             {"tools": [{"name": "f", "input_schema": SCHEMA}], "tool_choice": {"type": "any"}},
@@ -130,6 +132,7 @@ ACCEPTED: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
                 "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
             },
             {"tools": [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]},
+            {"contents": [USER_PART, {"role": "model", "parts": [{"text": "x"}]}]},
             {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": STRICT}},
             {"generationConfig": {"thinkingConfig": {"thinkingBudget": -1}, "stopSequences": ["a"], "topK": 40}},
         ],
@@ -207,7 +210,7 @@ REFUSED_MESSAGES: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "at least one message is required"),
     ({"messages": [{"role": "assistant", "content": "x"}]}, 'first message must use the "user" role'),
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role: Input should be"),
-    ({"messages": [USER, {"role": "assistant", "content": "x"}]}, "does not support assistant message prefill"),
+    ({"messages": [USER, {"role": "assistant", "content": "x "}]}, "cannot end with trailing whitespace"),
     ({"messages": [{"role": "user", "content": ""}]}, "must have non-empty content"),
     ({"messages": [{"role": "user", "content": [said("")]}]}, "text content blocks must be non-empty"),
     (
@@ -327,7 +330,7 @@ REFUSED_GEMINI: list[tuple[dict[str, Any], str]] = [
         "Unknown name \"type\" at 'contents[0].parts[0]'",
     ),
     ({"contents": talk("user", "user")}, "alternate between user and model"),
-    ({"contents": talk("user", "model")}, "end with a user role"),
+    ({"contents": talk("user", "call")}, "end with a user role"),
     ({"contents": talk("user", "response")}, "alternate"),
     ({"contents": talk("user", "model", "response")}, "immediately after a function call turn"),
     ({"contents": talk("user", "call", "user")}, "number of function response parts is equal"),
@@ -396,6 +399,19 @@ def test_responses_refuses(http: httpx.Client, change: dict[str, Any], text: str
 def test_gemini_refuses(http: httpx.Client, change: dict[str, Any], text: str) -> None:
     body = refused(http, "/v1beta/models/demo:generateContent", GEMINI, change, text)
     assert (body["error"]["code"], body["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+def test_gemini_2_takes_calls_without_signatures(http: httpx.Client) -> None:
+    unsigned = [
+        USER_PART,
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+        talk("response")[0],
+    ]
+    codes = [
+        http.post(f"/v1beta/models/{model}:generateContent", json={"contents": unsigned}).status_code
+        for model in ("gemini-2.5-flash", "gemini-3.8-flash")
+    ]
+    assert codes == [200, 400]
 
 
 def test_what_is_no_request_at_all(http: httpx.Client) -> None:

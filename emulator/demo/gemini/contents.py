@@ -63,7 +63,7 @@ def _check_order(node: Node, turns: list[Turn]) -> None:
             raise node.refused(
                 "Please ensure that function call turn comes immediately after a user turn or after a function response turn."
             )
-    if turns[-1].role == "assistant":
+    if any(isinstance(part, Called) for part in turns[-1].parts):
         raise node.refused("Please ensure that multiturn requests end with a user role or a function response.")
 
 

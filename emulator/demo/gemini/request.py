@@ -40,7 +40,8 @@ def read(body: Json, asked: Asked) -> Prompt:
     if (instruction := root.get("systemInstruction")) is not None:
         fields = instruction.obj("role", "parts")
         system = (Turn("system", tuple(read_parts(fields.need("parts"), ("text",)))),)
-    turns = read_contents(root.need("contents"), signed)
+    # Gemini 2.5 takes calls without signatures; 3 doesn't: https://ai.google.dev/gemini-api/docs/thought-signatures
+    turns = read_contents(root.need("contents"), signed and not asked.model.startswith("gemini-2"))
     tools = read_tools(root.get("tools"))
     _sampling(config)
     limit = config.get("maxOutputTokens")

@@ -16,11 +16,9 @@ def read_conversation(node: Node, marks: list[str], loaded: set[str]) -> tuple[T
     if turns[0].role != "user":
         raise node.refused('messages: first message must use the "user" role')
     _check_calls(node, turns)
-    last = next(turn for turn in reversed(turns) if turn.role != "system")
-    if last.role == "assistant":
-        raise node.refused(
-            "This model does not support assistant message prefill. The conversation must end with a user message."
-        )
+    last = turns[-1]
+    if last.role == "assistant" and last.text != last.text.rstrip():
+        raise node.refused("messages: final assistant content cannot end with trailing whitespace")
     return tuple(turns)
 
 
