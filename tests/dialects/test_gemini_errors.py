@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 from gemini_targets import GEMINI, GEMINI_3
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dialects import Reading
@@ -103,6 +103,7 @@ def test_long_messages_are_cut() -> None:
     assert len(GEMINI.read_error(400, b"<p>" + b"x " * 50_000).message) <= 2001
 
 
+@settings(deadline=None)
 @given(
     st.integers(100, 599),
     st.binary() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode),

@@ -111,7 +111,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(EVENTS, max_size=6))
 def test_any_stream_is_well_formed(bodies: list[Any]) -> None:
     reader, meter = GEMINI.stream_reader(Reading(GEMINI_3)), GEMINI.meter()
@@ -130,6 +130,7 @@ def test_any_stream_is_well_formed(bodies: list[Any]) -> None:
     assert reply.finish.usage.input >= 0
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_any_whole_reply_is_read_or_refused(body: Any) -> None:
     try:

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dialects.gemini.schema import fit, fit_parameters
@@ -206,6 +206,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(WORDS, SCHEMAS, max_size=6))
 def test_any_json_is_fitted(schema: Any) -> None:
     before = deepcopy(schema)
