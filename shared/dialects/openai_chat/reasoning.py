@@ -82,9 +82,8 @@ def details_of(holder: Json) -> list[Json]:
 
 def thoughts_of(holder: Json) -> str:
     """The visible thoughts of a message or a delta, wherever its maker puts them."""
-    for field in ("reasoning_content", "reasoning"):
-        if isinstance(thoughts := holder.get(field), str) and thoughts:
-            return thoughts
+    if (thoughts := holder.get("reasoning_content") or holder.get("reasoning")) and isinstance(thoughts, str):
+        return thoughts
     if "reasoning_details" not in holder:
         return ""
     parts: list[Any] = [one.get(field) for one in details_of(holder) for field in ("text", "summary")]

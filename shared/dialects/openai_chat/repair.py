@@ -13,6 +13,7 @@ import orjson
 from shared.canonical import Json, Target
 from shared.sse import SSE
 
+_NULL_USAGE = b',"usage":null'
 _USAGE = re.compile(rb',\s*"usage"\s*:\s*(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 _USAGE_FIRST = re.compile(rb'"usage"\s*:\s*(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})\s*,')
 _REPORTED = re.compile(rb'"usage"\s*:\s*\{')
@@ -38,10 +39,11 @@ class Repair:
         """The event, mended or as it is; None: the client must not see it."""
         data = event.data
         if self._hide_usage and b'"usage"' in data:
-            if _NO_CHOICES.search(data) and _REPORTED.search(data):
+            if _REPORTED.search(data) and _NO_CHOICES.search(data):
                 return None
-            data = _USAGE.sub(b"", data)
-            data = _USAGE_FIRST.sub(b"", data)
+            data = data.replace(_NULL_USAGE, b"")
+            if b'"usage"' in data:
+                data = _USAGE_FIRST.sub(b"", _USAGE.sub(b"", data))
         if (self._mend_index or self._mend_reason) and _CALLS.search(data):
             self._called = True
             if self._mend_index:

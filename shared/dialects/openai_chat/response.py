@@ -9,11 +9,9 @@ from typing import Any
 import orjson
 
 from shared.canonical import (
-    Audio,
     Block,
     Citation,
     Finish,
-    Image,
     Json,
     Opaque,
     Response,
@@ -25,6 +23,7 @@ from shared.canonical import (
 from shared.dialects import Reading
 from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.errors import broken, read_error_object, status_of
+from shared.dialects.openai_chat.media import media_of
 from shared.dialects.openai_chat.reply import write_response
 from shared.dialects.openai_chat.usage import (
     CUT,
@@ -119,20 +118,6 @@ def _place(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def images_of(holder: Json) -> list[Image]:
-    """`images`: what a model drew (https://openrouter.ai/docs/features/multimodal/image-generation)."""
-    images = holder.get("images")
-    found: list[Image] = []
-    for one in images if isinstance(images, list) else ():
-        match one:
-            case {"image_url": {"url": str(url)}} if url.startswith("data:"):
-                head, _, data = url.partition(",")
-                found.append(Image(head[len("data:") :].partition(";")[0], data))
-            case {"image_url": {"url": str(url)}} if url:
-                found.append(Image(url=url))
-    return found
-
-
 def _said(message: Json, reading: Reading) -> Iterable[Block]:
     maker = reading.target.provider
     thoughts = reasoning.thoughts_of(message)
@@ -150,9 +135,7 @@ def _said(message: Json, reading: Reading) -> Iterable[Block]:
         opaque = None
     if opaque:
         yield Thinking(opaque=opaque, redacted=True)
-    yield from images_of(message)
-    if isinstance(audio := message.get("audio"), dict):
-        yield Audio(*(str(audio.get(field) or "") for field in ("data", "format", "transcript", "id")))
+    yield from media_of(message)
 
 
 def _entries(message: Json) -> list[Any]:

@@ -6,16 +6,13 @@ the arguments before it make a whole JSON value, at the latest until the reply's
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from shared.canonical import (
-    Audio,
-    Block,
     BlockEnd,
     BlockStart,
-    Citation,
     Delta,
     Event,
     Failed,
@@ -23,8 +20,6 @@ from shared.canonical import (
     Json,
     Opaque,
     Start,
-    Text,
-    Thinking,
     ToolCall,
     Usage,
 )
@@ -32,65 +27,54 @@ from shared.dialects import Reading
 from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.calls import Call, Calls
 from shared.dialects.openai_chat.errors import broken, read_error_object, status_of
+from shared.dialects.openai_chat.media import Media
 from shared.dialects.openai_chat.response import (
     called_tool,
     citations_of,
     content_of,
     failed,
-    images_of,
     logprobs_of,
     made_up_id,
 )
 from shared.dialects.openai_chat.usage import CUT, FAILURES, REASONS, read_reason, read_usage, usage_in
+from shared.dialects.openai_chat.words import Kind, Words
 from shared.dialects.toolnames import Unwrap
 from shared.errors import GatewayError
 from shared.sse import SSE
 
-Kind = Literal["", "text", "refusal", "thinking"]
-
-_FRESH: dict[Kind, Block] = {"text": Text(""), "refusal": Text("", refusal=True), "thinking": Thinking()}
+_COMMON = frozenset({"role", "content", "tool_calls", "refusal", "reasoning", "reasoning_content"})
 
 
 class StreamReader:
     """See `shared.dialects.StreamReader`."""
 
     __slots__ = (
-        "_audio",
         "_blank",
         "_calls",
-        "_cited",
-        "_details",
         "_id",
-        "_images",
         "_late",
         "_live",
-        "_maker",
+        "_media",
         "_model",
-        "_open",
         "_out",
         "_over",
         "_reading",
         "_reason",
         "_refused",
-        "_signature",
         "_started",
         "_tier",
         "_usage",
         "_waiting",
+        "_words",
     )
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._maker = reading.target.provider
         self._out: list[Event] = []
+        self._words = Words(reading.target.provider, self._out)
+        self._media = Media()
         self._started = self._over = self._refused = False
         self._id = self._model = ""
-        self._open: Kind = ""
-        self._details: list[Json] = []  # of the thoughts that are open, or of none that can be seen
-        self._signature = ""  # that came alone, and waits for a text
-        self._cited: list[Citation] = []
-        self._images: list[Block] = []
-        self._audio: dict[str, str] = {}
         self._calls = Calls()
         self._live: Call | None = None  # the call whose block is open
         self._waiting: list[Call] = []
@@ -113,7 +97,8 @@ class StreamReader:
             self._fail(broken("The provider sent an event that is no JSON."))
         except GatewayError as error:
             self._fail(error)
-        out, self._out = self._out, []
+        out = self._out.copy()
+        self._out.clear()
         return out
 
     def close(self) -> list[Event]:
@@ -131,7 +116,7 @@ class StreamReader:
             raise read_error_object(status_of(chunk), chunk)
         if not self._started:
             self._begin(chunk)
-        if (usage := usage_in(chunk)) is not None:
+        if (chunk.get("usage") or "x_groq" in chunk) and (usage := usage_in(chunk)) is not None:
             self._tier = chunk.get("service_tier") or self._tier
             self._usage = read_usage(usage, self._tier)
         choices = chunk.get("choices")
@@ -168,11 +153,12 @@ class StreamReader:
         if text := reasoning.thoughts_of(delta):
             self._say("thinking", text)
         content = delta.get("content")
+        logprobs = logprobs_of(choice) if choice.get("logprobs") else ()
         if content:
             if text := content_of(content):
-                self._say("text", text, logprobs_of(choice) if choice.get("logprobs") else ())
-        elif choice.get("logprobs") and self._open == "text" and self._live is None:
-            self._out.append(Delta(logprobs=logprobs_of(choice)))
+                self._say("text", text, logprobs)
+        elif logprobs and self._words.open == "text":
+            self._out.append(Delta(logprobs=logprobs))
         if len(delta) > 1 or content is None:
             self._rest(delta)
 
@@ -184,70 +170,24 @@ class StreamReader:
             for call in calls:
                 if isinstance(call, dict):
                     self._call_piece(call)
+        if delta.keys() <= _COMMON:
+            return
         if isinstance(function := delta.get("function_call"), dict):
             self._call_piece({"index": "function_call", "function": function})
         for detail in reasoning.details_of(delta):
-            self._detail(detail)
+            owner = self._calls.unfinished(detail.get("id"))
+            (self._words.details if owner is None else owner.details).append(detail)
         if signature := reasoning.signature_of(delta):
-            self._sign(signature)
+            self._words.sign(signature)
         for citation in citations_of(delta):
-            self._cite(citation)
-        self._images += images_of(delta)
-        if isinstance(audio := delta.get("audio"), dict):
-            for field in ("data", "transcript", "id"):
-                if isinstance(piece := audio.get(field), str):
-                    self._audio[field] = piece if field == "id" else self._audio.get(field, "") + piece
-
-    # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────
+            self._words.cite(citation)
+        self._media.note(delta)
 
     def _say(self, kind: Kind, text: str, logprobs: tuple[Json, ...] = ()) -> None:
-        if self._live is not None:
+        if self._live is None:
+            self._words.say(kind, text, logprobs)
+        else:
             self._late.append((kind, text))
-            return
-        if self._open != kind:
-            self._close_words()
-            self._out.append(BlockStart(_FRESH[kind]))
-            self._open = kind
-            if kind == "text":
-                self._out += [Delta(citation=citation) for citation in self._cited]
-                self._cited.clear()
-        self._out.append(Delta(text, logprobs=logprobs))
-        if self._signature and kind != "thinking":
-            self._sign(self._signature)
-
-    def _close_words(self) -> None:
-        """Ends the open block, and brings state that belongs to no words in a block of its own."""
-        if self._open == "thinking" and self._details:
-            self._out.append(Delta(opaque=self._take_details()))
-        if self._open:
-            self._out.append(BlockEnd())
-            self._open = ""
-        if self._details:
-            self._whole_block(Thinking(opaque=self._take_details(), redacted=True))
-
-    def _whole_block(self, block: Block) -> None:
-        self._out += (BlockStart(block), BlockEnd())
-
-    def _take_details(self) -> Opaque:
-        details, self._details = self._details, []
-        return reasoning.details_state(details, self._maker)
-
-    def _detail(self, detail: Json) -> None:
-        owner = self._calls.unfinished(detail.get("id"))
-        (self._details if owner is None else owner.details).append(detail)
-
-    def _sign(self, signature: str) -> None:
-        if self._open in ("text", "refusal") and self._live is None:
-            self._out.append(Delta(opaque=Opaque(self._maker, reasoning.SIGNATURE, signature)))
-            self._signature = ""
-        else:
-            self._signature = signature
-
-    def _cite(self, citation: Citation) -> None:
-        if self._open == "text" and self._live is None:
-            self._out.append(Delta(citation=citation))
-        else:
-            self._cited.append(citation)
 
     # ── tool calls ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,7 +196,7 @@ class StreamReader:
         if new:
             self._waiting.append(call)
         if signature := reasoning.signature_of(entry):
-            call.opaque = Opaque(self._maker, reasoning.SIGNATURE, signature)
+            call.opaque = Opaque(self._reading.target.provider, reasoning.SIGNATURE, signature)
             if call is self._live:
                 self._out.append(Delta(opaque=call.opaque))
         if call.closed:
@@ -280,8 +220,8 @@ class StreamReader:
             self._open_call(self._waiting.pop(0))
 
     def _open_call(self, call: Call) -> None:
-        self._close_words()
-        self._bring_signature()
+        self._words.close()
+        self._words.bring_signature()
         ref, wrapped = called_tool(call.name, self._reading, native=call.native)
         call.unwrap = Unwrap() if wrapped else None
         call.id = call.id or made_up_id(self._id, call.number)
@@ -300,16 +240,10 @@ class StreamReader:
         if call.unwrap is not None and REASONS.get(self._reason) not in CUT:
             call.unwrap.close()
         if call.details:
-            self._out.append(Delta(opaque=reasoning.details_state(call.details, self._maker)))
+            self._out.append(Delta(opaque=reasoning.details_state(call.details, self._reading.target.provider)))
         self._out.append(BlockEnd())
         call.closed = True
         self._live = None
-
-    def _bring_signature(self) -> None:
-        """A signature that no text came for."""
-        if self._signature:
-            self._whole_block(Thinking(opaque=Opaque(self._maker, reasoning.SIGNATURE, self._signature), redacted=True))
-            self._signature = ""
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -325,17 +259,9 @@ class StreamReader:
         if self._waiting:
             raise broken("The provider's reply holds a tool call without a name.")
         for kind, text in self._late:
-            self._say(kind, text)
-        if self._cited:
-            self._say("text", "")
-        self._close_words()
-        self._bring_signature()
-        for image in self._images:
-            self._whole_block(image)
-        if self._audio:
-            spoken = self._audio
-            self._whole_block(
-                Audio(spoken.get("data", ""), transcript=spoken.get("transcript", ""), id=spoken.get("id", ""))
-            )
+            self._words.say(kind, text)
+        self._words.end()
+        for block in self._media.blocks():
+            self._out += (BlockStart(block), BlockEnd())
         reason = read_reason(self._reason, called=bool(self._calls), refused=self._refused)
         self._out.append(Finish(reason, self._usage or Usage(reported=False)))
