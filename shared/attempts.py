@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,8 @@ from shared.plan import Ask, Plan, plan
 from shared.relay import Passthrough, Relay, Translated
 from shared.routing import Route
 from shared.upstream import Answer
+
+log = logging.getLogger("ekai.gateway")
 
 _PASSED_ON = ("retry-after", "retry-after-ms", "x-ratelimit-", "anthropic-ratelimit-")
 _KEY_REFUSED = frozenset({401, 402, 403})
@@ -54,24 +57,40 @@ async def first_answer(
                 except GatewayError as error:
                     refusal = refusal or error
                     continue
-                ledger.plan = planned
-                ledger.attempts += 1
-                try:
-                    attempt = await _try(gateway, ask, choice, planned, ledger)
-                except GatewayError as told:
-                    error = told.without(opened.keys[route.provider.id].value)
-                    if not _judge(gateway, route, opened, error):
-                        raise error from None
-                    failures.append((route, error))
-                    continue
-                gateway.health.succeeded(pair(route, opened))
-                return attempt
+                tried = await _attempt(gateway, ask, choice, planned, opened, ledger)
+                if isinstance(tried, Attempt):
+                    return tried
+                failures.append((route, tried))
     except TimeoutError:
         seconds = f"{gateway.settings.upstream_timeout:g}"
         raise GatewayError(Code.PROVIDER_ERROR, f"No provider answered within {seconds} seconds.", status=504) from None
     if not failures:
         raise refusal or unsupported("No provider can serve this request.")
     raise _summed_up(failures)
+
+
+async def _attempt(
+    gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, opened: Opened, ledger: Ledger
+) -> Attempt | GatewayError:
+    """One provider's chance: its answer, or the error after which the next one gets its own. Raises what ends it for all."""
+    route = planned.route
+    ledger.plan = planned
+    ledger.attempts += 1
+    try:
+        attempt = await _try(gateway, ask, choice, planned, ledger)
+    except GatewayError as told:
+        failure = told.without(opened.keys[route.provider.id].value)
+        if not _judge(gateway, route, opened, failure):
+            raise failure from None
+        log.info(
+            "%s failed with %s",
+            route.provider.id,
+            failure.status,
+            extra={"request_id": ledger.id, "model": route.offer.id},
+        )
+        return failure
+    gateway.health.succeeded(pair(route, opened))
+    return attempt
 
 
 def _judge(gateway: Gateway, route: Route, opened: Opened, error: GatewayError) -> bool:
