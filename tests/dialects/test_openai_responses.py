@@ -72,9 +72,10 @@ def ask(*turns: Turn, **fields: Any) -> Request:
 def refusal(request: Request | Json, whom: Target = NATIVE) -> GatewayError | None:
     """The refusal of a client's body or of a request for a provider; None if there is none."""
     try:
-        DIALECT.write_request(DIALECT.read_request(request) if isinstance(request, dict) else request, whom)
+        written = DIALECT.write_request(DIALECT.read_request(request) if isinstance(request, dict) else request, whom)
     except GatewayError as error:
         return error
+    orjson.dumps(written.body)
     return None
 
 
@@ -293,7 +294,7 @@ def test_unknown_fields_are_named() -> None:
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
 )
@@ -372,8 +373,9 @@ def test_deep_nesting_is_no_crash() -> None:
     for _ in range(900):
         deep = {"properties": {"x": deep}, "type": "object"}
     tool = {"type": "function", "name": "f", "parameters": deep}
-    request = read(tools=[tool])
-    DIALECT.write_request(request, target("schema_required_list"))
+    assert refused({"model": "m", "input": "hi", "tools": [tool]}).param == "tools"
+    wanted = {"format": {"type": "json_schema", "schema": deep}}
+    assert refused({"model": "m", "input": "hi", "text": wanted}).param == "text.format.schema"
     search = {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": deep}
     assert refused({"model": "m", "input": [search]}).code is Code.VALIDATION_ERROR
 

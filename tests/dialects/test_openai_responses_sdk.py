@@ -53,6 +53,7 @@ EVERYTHING = Response(
         ToolCall("toolu_3", "apply_patch", "*** Begin Patch\n+é\n", "custom"),
         ToolCall("toolu_4", "tool_search", '{"query":"mail"}', "tool_search"),
         HostedCall("srv_1", "web_search", {"query": "rain"}, (Citation("https://example.net"),), "messages"),
+        HostedCall("x", "code_execution", {"code": "1+1", "language": "PYTHON"}, dialect="gemini"),
         Image("image/png", "iVBORw0KGgo="),
         Text("Done."),
         Text("But not that.", refusal=True),
@@ -86,7 +87,7 @@ def test_the_accumulator_ends_with_the_whole_reply() -> None:
     assert final.output_text == "One. Two.Done."
     assert [item.type for item in final.output] == [
         *("reasoning", "message", "reasoning", "function_call", "function_call", "custom_tool_call"),
-        *("tool_search_call", "web_search_call", "image_generation_call", "message"),
+        *("tool_search_call", "web_search_call", "code_interpreter_call", "image_generation_call", "message"),
     ]
     call, spaced, custom, search = final.output[3:7]
     assert call.type == "function_call"

@@ -15,11 +15,9 @@ from shared.dialects.openai_responses.content import read_content, read_output, 
 from shared.dialects.openai_responses.fields import (
     items,
     json_text,
-    obj,
     required_string,
     string,
     the_object,
-    the_string,
     wrong,
 )
 from shared.dialects.openai_responses.hosted import HOSTED_CALLS, hosted_call
@@ -124,7 +122,7 @@ def _read_item(item: Json, where: str, conversation: Conversation) -> None:
     if read is not None:
         read(item, where, conversation)
     elif kind in HOSTED_CALLS:
-        conversation.block(hosted_call(item))
+        _hosted(item, where, conversation)
     elif kind in _STATEFUL:
         raise unsupported(f"{where}: items of type '{kind}' can't go to another provider. {_STATEFUL[kind]}", where)
     else:
@@ -188,7 +186,7 @@ def _custom_output(item: Json, where: str, conversation: Conversation) -> None:
 
 def _search_call(item: Json, where: str, conversation: Conversation) -> None:
     if not string(item, "call_id", where):  # the provider searched by itself
-        conversation.block(hosted_call(item))
+        _hosted(item, where, conversation)
         return
     arguments = item.get("arguments")
     text = arguments if isinstance(arguments, str) else json_text({} if arguments is None else arguments, where)
@@ -197,7 +195,7 @@ def _search_call(item: Json, where: str, conversation: Conversation) -> None:
 
 def _search_output(item: Json, where: str, conversation: Conversation) -> None:
     if not string(item, "call_id", where):
-        conversation.block(hosted_call(item))
+        _hosted(item, where, conversation)
         return
     tools = read_tools(items(item, "tools", where), f"{where}.tools", conversation.dropped)
     conversation.result(ToolResult(item["call_id"], kind="tool_search", tools=tools))
@@ -207,9 +205,9 @@ def _additional_tools(item: Json, where: str, conversation: Conversation) -> Non
     conversation.tools += read_tools(items(item, "tools", where), f"{where}.tools", conversation.dropped)
 
 
-def _web_search(item: Json, where: str, conversation: Conversation) -> None:
-    the_string(item.get("id", ""), f"{where}.id")
-    obj(item, "action", where)
+def _hosted(item: Json, where: str, conversation: Conversation) -> None:
+    """Work that the provider did by itself, kept as it is for a provider of this API."""
+    json_text(item, where)
     conversation.block(hosted_call(item))
 
 
@@ -223,5 +221,4 @@ _READERS: dict[str, Callable[[Json, str, Conversation], None]] = {
     "tool_search_call": _search_call,
     "tool_search_output": _search_output,
     "additional_tools": _additional_tools,
-    "web_search_call": _web_search,
 }

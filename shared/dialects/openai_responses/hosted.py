@@ -58,13 +58,23 @@ def _search(action: Any) -> tuple[Json, tuple[Citation, ...]]:
             return {}, ()
 
 
-def write_search(call: HostedCall, item_id: str) -> Json | None:
-    """An item for a web search that another API's provider did; None for work that this API has no item for."""
-    if call.name != "web_search":
-        return None
-    query = call.input.get("query")
-    action: Json = {"type": "search", "query": query if isinstance(query, str) else ""}
+def write_hosted(call: HostedCall, item_id: str) -> Json | None:
+    """An item for work that another API's provider did; None for kinds that this API has no item for."""
+    match call.name:
+        case "web_search":
+            item: Json = {"type": "web_search_call", "action": _action(call)}
+        case "code_execution" if isinstance(call.input.get("code"), str):
+            item = {"type": "code_interpreter_call", "code": call.input["code"], "container_id": "", "outputs": None}
+        case _:
+            return None
+    return {"id": item_id, "status": "completed", **item}
+
+
+def _action(call: HostedCall) -> Json:
+    query, queries = call.input.get("query"), call.input.get("queries")
+    asked = [text for text in (queries if isinstance(queries, list) else [query]) if isinstance(text, str)]
+    action: Json = {"type": "search", "query": asked[0] if asked else "", "queries": asked}
     sources = [{"type": "url", "url": found.url} for found in call.results if found.url]
     if sources:
         action["sources"] = sources
-    return {"id": item_id, "type": "web_search_call", "status": "completed", "action": action}
+    return action

@@ -11,6 +11,7 @@ from shared.dialects.openai_responses.fields import (
     boolean,
     integer,
     items,
+    json_text,
     number,
     obj,
     required_string,
@@ -137,6 +138,7 @@ def _format(text: Json) -> OutputFormat | None:
             schema = obj(wanted, "schema", "text.format")
             if schema is None:
                 raise invalid("text.format.schema: this field is required.", "text.format.schema")
+            json_text(schema, "text.format.schema")
             return OutputFormat(
                 "json_schema",
                 schema,

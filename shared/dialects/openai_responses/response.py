@@ -22,7 +22,7 @@ from shared.dialects.openai_responses import reply
 from shared.dialects.openai_responses.content import read_annotations
 from shared.dialects.openai_responses.errors import failure
 from shared.dialects.openai_responses.fields import json_text
-from shared.dialects.openai_responses.hosted import API, HOSTED_CALLS, hosted_call, write_search
+from shared.dialects.openai_responses.hosted import API, HOSTED_CALLS, hosted_call, write_hosted
 from shared.dialects.openai_responses.state import minted, sealed, visible
 from shared.dialects.openai_responses.usage import read_usage
 from shared.dialects.toolnames import ToolRef, Unwrap
@@ -234,7 +234,7 @@ def whole_items(block: Block, ids: reply.Ids) -> list[Json]:
         case HostedCall(dialect=dialect) if dialect == API:
             return list(block.raw)
         case HostedCall():
-            item = write_search(block, ids.new("ws"))
+            item = write_hosted(block, ids.new("ws" if block.name == "web_search" else "ci"))
             return [item] if item else []
         case Image(data=data) if data:
             return [reply.picture(ids.new("ig"), data)]

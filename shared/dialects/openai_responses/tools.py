@@ -8,6 +8,7 @@ from shared.canonical import CustomTool, FunctionTool, HostedTool, Json, Tool, T
 from shared.dialects.openai_responses.fields import (
     boolean,
     items,
+    json_text,
     obj,
     required_string,
     string,
@@ -24,6 +25,7 @@ _LOST = ("allowed_callers", "async", "output_schema")
 
 def read_tools(value: list[Any], where: str, dropped: list[str]) -> tuple[Tool, ...]:
     """All tools of a list; those of a namespace stand one by one, with its name."""
+    json_text(value, where)  # what can't be written again is refused here, and not when it is sent
     tools: list[Tool] = []
     for n, entry in enumerate(value):
         place = f"{where}.{n}"
