@@ -86,6 +86,8 @@ def test_sealed_state_goes_back_to_its_maker_only() -> None:
             {"type": "thinking", "thinking": "u", "signature": seal(foreign)},
             {"type": "redacted_thinking", "data": seal(foreign)},
             {"type": "thinking", "thinking": "", "signature": seal(odd_kind)},
+            {"type": "thinking", "thinking": "v", "signature": seal(Opaque("zai", "signature", "z"))},
+            {"type": "redacted_thinking", "data": seal(Opaque("zai", "redacted_thinking", "z"))},
             {"type": "text", "text": "a"},
         )
     )
