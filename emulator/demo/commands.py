@@ -1,6 +1,7 @@
 """Commands in double brackets that a prompt may hold, for trying faults: `[[fail 429 retry-after=2]]`, `[[break after 5]]` …
 
-[[fail STATUS retry-after=S html times=N]]  an error instead of a reply (N times only, then all is well)
+[[fail STATUS retry-after=S html times=N]]  an error instead of a reply; `times`: the first N times only, counted for
+                                            each prompt in each server process (break, cut, error, half know it too)
 [[wait S]]                                  silence before the reply's headers
 [[stall S after N]]                         silence after N pieces (1)
 [[break after N]]                           the connection drops after N pieces (3)
@@ -10,6 +11,8 @@
 [[slow MS]]                                 pause between pieces
 [[long WORDS]], [[empty]]                   a reply of that length; one without content
 [[interleave]]                              parallel calls of chat completions come in turns
+[[quirk NAME …]]                            oddities of real providers: `comments` in streams, an `array` around errors,
+                                            and those of chat completions (`chat.quirks`)
 [[usage input=N cached=N written=N output=N reasoning=N]]   these figures instead of the counted ones
 """
 
