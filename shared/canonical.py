@@ -112,6 +112,7 @@ class Text:
     citations: tuple[Citation, ...] = ()
     cache: CacheMark | None = None
     opaque: Opaque | None = None  # Gemini signs plain text too
+    phase: str = ""  # in a reply of Responses: "commentary" or "final_answer" (in a request it is the turn's)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ def test_text_and_its_end() -> None:
     response = DIALECT.read_response(whole("text"), READING)
     assert response.id == "resp_0a41c7d2e9b3"
     assert response.model == "gpt-5.5-2026-04-14"
-    assert response.blocks == (Text("Zürich lies on the Limmat — and it is 18 °C there.\nBring a jacket 🧥."),)
+    text = "Zürich lies on the Limmat — and it is 18 °C there.\nBring a jacket 🧥."
+    assert response.blocks == (Text(text, phase="final_answer"),)
     assert response.finish == Finish("end", Usage(input=57, output=21, service_tier="default"))
 
 
@@ -336,6 +337,16 @@ def test_items_as_codex_needs_them() -> None:
     assert web["action"]["query"] == "rain"
     assert picture == {**picture, "type": "image_generation_call", "result": "iVBORw0KGgo="}
     assert last["content"][0]["text"] == "Done."
+
+
+def test_phases_keep_messages_apart() -> None:
+    texts = (Text("Looking."), Text("Found ", phase="final_answer"), Text("it.", phase="final_answer"))
+    for body in (DIALECT.write_response(reply(*texts), WRITING), written(list(unfold(reply(*texts))))[-1]["response"]):
+        first, second = body["output"]
+        assert "phase" not in first
+        assert second["phase"] == "final_answer"
+        assert [part["text"] for part in second["content"]] == ["Found ", "it."]
+        assert DIALECT.read_response(body, READING).blocks == texts
 
 
 def test_state_of_another_maker_is_sealed() -> None:

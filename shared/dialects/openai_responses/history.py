@@ -120,8 +120,8 @@ class History:
                 else {"type": "output_text", "text": text.text, "annotations": []}
                 for text in texts
             ]
-        if phase:
-            item["phase"] = phase
+        if phase or texts[0].phase:
+            item["phase"] = phase or texts[0].phase
         self.items.append(item)
 
     def _thinking(self, block: Thinking) -> None:

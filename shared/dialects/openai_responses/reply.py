@@ -105,8 +105,9 @@ class Ids:
         return f"{prefix}_{self._stem}{self._count:04x}"
 
 
-def message(item_id: str, status: str, parts: list[Json]) -> Json:
-    return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": parts}
+def message(item_id: str, status: str, parts: list[Json], phase: str = "") -> Json:
+    item: Json = {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": parts}
+    return {**item, "phase": phase} if phase else item
 
 
 def part(block: Text, text: str, citations: tuple[Citation, ...], logprobs: list[Json]) -> Json:

@@ -70,7 +70,7 @@ def read_item(item: Json, reading: Reading, logprobs: list[Json]) -> list[Block]
     """The blocks of one output item; logprobs of its texts are appended to `logprobs`."""
     match item.get("type"):
         case "message":
-            return _read_parts(item.get("content"), logprobs)
+            return _read_parts(item, logprobs)
         case "reasoning":
             text, opaque = visible(item), minted(item, reading.target.provider)
             return [Thinking(text, opaque)] if text or opaque else []
@@ -84,15 +84,16 @@ def read_item(item: Json, reading: Reading, logprobs: list[Json]) -> list[Block]
             return []
 
 
-def _read_parts(parts: Any, logprobs: list[Json]) -> list[Block]:
+def _read_parts(message: Json, logprobs: list[Json]) -> list[Block]:
+    parts, phase = message.get("content"), word(message, "phase")
     blocks: list[Block] = []
     for part in parts if isinstance(parts, list) else ():
         match part:
             case {"type": "output_text", "text": str(text)} if text or part.get("annotations"):
-                blocks.append(Text(text, citations=read_annotations(part.get("annotations"))))
+                blocks.append(Text(text, citations=read_annotations(part.get("annotations")), phase=phase))
                 logprobs += read_logprobs(part.get("logprobs"))
             case {"type": "refusal", "refusal": str(text)} if text:
-                blocks.append(Text(text, refusal=True))
+                blocks.append(Text(text, refusal=True, phase=phase))
     return blocks
 
 
@@ -189,7 +190,8 @@ def write_response(response: Response, writing: Writing) -> Json:
     """The reply as the client's API has it; fields of the request are echoed, state is sealed."""
     ids = reply.Ids(writing)
     output: list[Json] = []
-    parts: list[Json] | None = None  # of the message that is open: texts in a row are one message
+    parts: list[Json] | None = None  # of the message that is open: texts of one phase in a row are one message
+    phase = ""
     logprobs = list(response.logprobs)
     for block in response.blocks:
         block = Text(block.transcript) if isinstance(block, Audio) else block
@@ -197,9 +199,9 @@ def write_response(response: Response, writing: Writing) -> Json:
             parts = None
             output += _items(block, ids)
             continue
-        if parts is None:
-            parts = []
-            output.append(reply.message(ids.new("msg"), "completed", parts))
+        if parts is None or block.phase != phase:
+            parts, phase = [], block.phase
+            output.append(reply.message(ids.new("msg"), "completed", parts, phase))
         parts.append(reply.part(block, block.text, block.citations, logprobs))
         logprobs = [] if not block.refusal else logprobs
         if block.opaque:

@@ -75,13 +75,14 @@ def _unfolded(blocks: Iterable[Block], logprobs: list[Json]) -> list[Event]:
 class Message(Item):
     """Texts and refusals, one open at a time."""
 
-    __slots__ = ("_cited", "_open", "_seen")
+    __slots__ = ("_cited", "_open", "_phase", "_seen")
 
     def __init__(self, item: Json, reading: Reading) -> None:
         super().__init__(item, reading)
         self._open: int | None = None  # index of the part that is open
         self._seen: set[int] = set()
         self._cited = 0  # citations of the open part
+        self._phase = word(item, "phase")
 
     def feed(self, kind: str, event: Json) -> list[Event]:
         text = event.get("delta")
@@ -109,7 +110,7 @@ class Message(Item):
         events = self._end(last)
         for n, part in enumerate(parts):
             if n not in self._seen:
-                events += self.whole({"type": "message", "content": [part]})
+                events += self.whole({"type": "message", "content": [part], "phase": self._phase})
         return events
 
     def _at(self, event: Json, *, refusal: bool = False) -> list[Event]:
@@ -120,7 +121,7 @@ class Message(Item):
         self._open, self._cited = index, 0
         self._seen.add(index)
         self.refused |= refusal
-        events.append(BlockStart(Text("", refusal=refusal)))
+        events.append(BlockStart(Text("", refusal=refusal, phase=self._phase)))
         return events
 
     def _end(self, part: object) -> list[Event]:

@@ -34,7 +34,7 @@ _NO_LOGPROBS: list[Json] = []
 
 
 class StreamWriter:
-    """One reply. Texts in a row are parts of one message, which ends when another kind of block begins."""
+    """One reply. Texts of one phase in a row are parts of one message, which ends when another kind of block begins."""
 
     __slots__ = (
         "_block",
@@ -219,10 +219,11 @@ class StreamWriter:
 
     def _open_part(self, block: Text) -> bytes:
         head = b""
+        if self._message is not None and self._message.get("phase", "") != block.phase:
+            head = self._end_message()
         if self._message is None:
-            self._id = self._ids.new("msg")
-            self._message = reply.message(self._id, "in_progress", [])
-            head = self._added(self._message)
+            self._message = reply.message(self._ids.new("msg"), "in_progress", [], block.phase)
+            head += self._added(self._message)
         self._id = self._message["id"]
         place: Json = {"item_id": self._id, "output_index": len(self._output), "content_index": self._part_index()}
         return head + self._event("response.content_part.added", {**place, "part": reply.part(block, "", (), [])})

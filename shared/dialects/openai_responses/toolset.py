@@ -171,6 +171,8 @@ def _schema(schema: Json | None, shapes: Shapes) -> Json:
 
 
 _DEEPEST = 64
+_VALUES = frozenset(("const", "default", "enum", "examples"))
+"""Keywords of a schema whose values are no schemas."""
 
 
 def with_required(schema: Any, depth: int = 0) -> Any:
@@ -182,7 +184,11 @@ def with_required(schema: Any, depth: int = 0) -> Any:
         return mended if any(new is not old for new, old in zip(mended, schema, strict=True)) else schema
     if not isinstance(schema, dict):
         return schema
-    changed = {key: new for key, value in schema.items() if (new := with_required(value, depth + 1)) is not value}
+    changed = {
+        key: new
+        for key, value in schema.items()
+        if key not in _VALUES and (new := with_required(value, depth + 1)) is not value
+    }
     if schema.get("type") == "object" and not isinstance(schema.get("required"), list):
         changed["required"] = []
     return {**schema, **changed} if changed else schema
