@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shared.canonical import (
     CacheMark,
     Document,
-    Flags,
     FunctionTool,
     HostedCall,
     HostedTool,
@@ -24,7 +20,6 @@ from shared.canonical import (
     OutputFormat,
     Reasoning,
     Request,
-    Target,
     Text,
     Thinking,
     ToolCall,
@@ -40,7 +35,6 @@ from shared.errors import Code, GatewayError
 MESSAGES = dialect("messages")
 REQUESTS = Path(__file__).parent.parent / "recordings" / "anthropic" / "requests"
 MARK = CacheMark()
-ABLE = Target("anthropic", "m", flags=Flags(prefill=True, json_schema=True), input=frozenset({"text", "image", "pdf"}))
 
 
 def recorded(name: str) -> Request:
@@ -382,43 +376,3 @@ def test_input_that_is_nested_too_deeply() -> None:
     with pytest.raises(GatewayError) as raised:
         read_assistant({"type": "tool_use", "id": "a", "name": "f", "input": deep})
     assert raised.value.code is Code.VALIDATION_ERROR
-
-
-# ── whatever comes, it is read or refused ────────────────────────────────────────────────────────────────────────
-
-VOCABULARY = """type text tool_use tool_result thinking redacted_thinking image document search_result role user assistant system content
-    source base64 url file data media_type input name id tool_use_id cache_control citations signature server_tool_use title
-    web_search_tool_result tool_reference tool_name is_error tool_addition tool tool_definition definition enabled adaptive
-    budget_tokens effort format json_schema schema auto any none ephemeral ttl compaction enabled"""
-WORDS = st.sampled_from(VOCABULARY.split())
-SCALARS = st.none() | st.booleans() | st.integers(-3, 1 << 70) | st.floats() | st.text(max_size=4) | WORDS
-ANY = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6), max_leaves=24
-)
-FIELDS = """model messages system tools tool_choice max_tokens temperature top_p top_k stop_sequences stream metadata thinking
-    output_config output_format cache_control service_tier container mcp_servers unknown"""
-TOP = st.sampled_from(FIELDS.split())
-BLOCK = st.dictionaries(WORDS, ANY, max_size=5).flatmap(
-    lambda body: st.builds(lambda kind: {**body, "type": kind}, WORDS)
-)
-MESSAGE = st.fixed_dictionaries(
-    {"role": st.sampled_from(["user", "assistant", "system"]), "content": ANY | st.lists(BLOCK, max_size=4)}
-)
-
-
-def survives(body: Json) -> None:
-    """Nothing but a GatewayError leaves, and what could be read can be written, or is refused in the same way."""
-    with suppress(GatewayError):
-        MESSAGES.write_request(MESSAGES.read_request(body), ABLE)
-
-
-@given(st.dictionaries(TOP, ANY, max_size=8))
-@settings(max_examples=300)
-def test_any_body_is_read_or_refused(body: Json) -> None:
-    survives(body)
-
-
-@given(st.lists(MESSAGE, max_size=4), st.lists(BLOCK | ANY, max_size=3))
-@settings(max_examples=300)
-def test_any_messages_are_read_or_refused(messages: list[Json], tools: list[Any]) -> None:
-    survives({"model": "m", "messages": messages, "tools": tools})

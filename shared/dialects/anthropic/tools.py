@@ -131,9 +131,7 @@ def write_tools(
         if tool.deferred and native:
             body["defer_loading"] = True
         written.append(body)
-    if written and all(
-        tool.get("defer_loading") for tool in written
-    ):  # one tool at least has to be there from the start
+    if all("defer_loading" in body for body in written):  # one tool at least has to be there from the start
         for body in written:
             del body["defer_loading"]
     return written
@@ -180,18 +178,15 @@ def _strict(schema: Json, dropped: list[str]) -> tuple[Json, bool]:
 
 
 def _grammar(tool: CustomTool, dropped: list[str]) -> str:
-    match tool.format:
-        case {"type": "grammar", "definition": str(definition), **rest}:
-            dropped.append("tools.format")
-            return f"The input has to match this {rest.get('syntax') or ''} grammar:\n{definition}".replace(
-                "  ", " ", 1
-            )
-        case {"type": "grammar", "grammar": {"definition": str(definition), **rest}}:
-            dropped.append("tools.format")
-            return f"The input has to match this {rest.get('syntax') or ''} grammar:\n{definition}".replace(
-                "  ", " ", 1
-            )
-    return ""
+    """The grammar in words: nothing enforces it here, but the model knows it."""
+    wanted = tool.format or {}
+    inner = wanted.get("grammar")
+    rule = inner if isinstance(inner, dict) else wanted
+    if wanted.get("type") != "grammar" or not isinstance(rule.get("definition"), str):
+        return ""
+    dropped.append("tools.format")
+    kind = f"{rule['syntax']} grammar" if rule.get("syntax") else "grammar"
+    return f"The input has to match this {kind}:\n{rule['definition']}"
 
 
 def _write_hosted(tool: HostedTool, target: Target, dropped: list[str]) -> list[Json]:
