@@ -42,6 +42,7 @@ class Gateway:
     health: Health
     gateway_key: KeySource
     clock: Callable[[], float]
+    receipts_on: bool = False
 
 
 def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway:
@@ -69,6 +70,7 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
         health=Health(settings.cooldown_seconds),
         gateway_key=gateway_key,
         clock=clock,
+        receipts_on=settings.receipts_on,
     )
 
 

@@ -103,4 +103,6 @@ def reply_headers(attempt: Attempt, choice: Choice, ledger: Ledger) -> dict[str,
         headers["x-ekai-attempts"] = str(ledger.attempts)
     if attempt.plan.dropped:
         headers["x-ekai-dropped"] = ",".join(attempt.plan.dropped)
+    if request_hash := ledger.request_hash:
+        headers["x-ekai-request-hash"] = request_hash
     return headers

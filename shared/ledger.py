@@ -13,6 +13,7 @@ from shared.canonical import Usage
 from shared.errors import GatewayError
 from shared.metering import cost_of, estimated_tokens, tokens_of
 from shared.plan import Plan
+from shared.receipts import hash_of, receipt_of
 from shared.store import GLOBAL, Cost, Outcome, Settlement, Store, UsageRow
 
 access = logging.getLogger("ekai.access")
@@ -37,6 +38,7 @@ class Ledger:
     id: str
     at: int
     api: str
+    receipts: bool = False  # the chain is told of it
     begun: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
     model_requested: str = ""
@@ -58,6 +60,14 @@ class Ledger:
 
     def _elapsed(self) -> int:
         return round((time.perf_counter() - self.begun) * 1000)
+
+    @property
+    def request_hash(self) -> str:
+        """The receipt's hash (0x and 64 hex digits); empty where there will be none: receipts are off, or nobody answered."""
+        if not (self.receipts and self.answered and self.caller and self.plan):
+            return ""
+        caller, provider = self.caller, self.plan.route.provider.id
+        return "0x" + hash_of(self.id, caller.owner, caller.address, provider, self.model, self.at).hex()
 
     def cost(self) -> Cost | None:
         """What it cost so far; None where the offer has no price."""
@@ -103,13 +113,15 @@ class Ledger:
             first_byte_ms=self.first_byte_ms,
             attempts=self.attempts,
             error=error.code.value if error else "",
+            request_hash=self.request_hash,
         )
         await self._write(self.row)
 
     async def _write(self, row: UsageRow) -> None:
         settlement = Settlement(((GLOBAL, period_of(row.at)),))
+        receipt = receipt_of(row) if row.request_hash else None
         try:
-            await self.store.record(row, settlement)
+            await self.store.record(row, settlement, receipt)
         except Exception as error:  # whatever the store is, the reply must not be lost with it
             log.error("a usage row could not be written (%s): %s", type(error).__name__, row)
         access.info(

@@ -131,7 +131,16 @@ def _record(row: UsageRow, report: Report) -> Json:
         record["caller"] = checksum_address(row.caller) if row.caller else None
         record["owner"] = checksum_address(row.owner) if row.owner else None
         record["request_hash"] = row.request_hash or None
+        record |= _receipt(row)
     return record
+
+
+def _receipt(row: UsageRow) -> Json:
+    """How far the receipt has come: none, pending, sent, logged or dead; in which transaction, and what stood in its way."""
+    if row.receipt is None:
+        return {"receipt": "none", "receipt_tx": None, "receipt_error": None}
+    found = row.receipt
+    return {"receipt": found.state, "receipt_tx": found.tx_hash or None, "receipt_error": found.error or None}
 
 
 def _stamp(row: UsageRow, zone: tzinfo) -> str:

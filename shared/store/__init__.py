@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from shared.store.outbox import Delivery, Outbox, Receipt
+
 Outcome = Literal["complete", "broken", "client_gone", "refused"]
 Scope = Literal["public", "me", "all"]
 
@@ -75,7 +77,8 @@ class UsageRow:
     """One request. `id` is 32 hex digits, ordered by time; `at` is milliseconds since 1970; addresses are lower-case.
 
     `cost` is None where the model has no price; `estimated` marks tokens that no provider reported. `provider_cost` is what
-    the provider says it billed. Empty strings stand for what never came to be (no caller, no provider).
+    the provider says it billed. Empty strings stand for what never came to be (no caller, no provider). `receipt` is there only
+    in a row that was read, if it has one.
     """
 
     id: str
@@ -98,6 +101,7 @@ class UsageRow:
     attempts: int = 0
     error: str = ""
     request_hash: str = ""
+    receipt: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ class CapReachedError(Exception):
         self.left = left
 
 
-class Store(Protocol):
+class Store(Outbox, Protocol):
     """All that outlives a request. Every method is safe to call from many requests and processes at once."""
 
     async def session(self, token_hash: bytes, now: int) -> Session | None:
@@ -177,8 +181,8 @@ class Store(Protocol):
     async def put_preferences(self, preferences: Preferences) -> None:
         """Replaces them whole."""
 
-    async def record(self, row: UsageRow, settlement: Settlement) -> None:
-        """One transaction: the row, the spending, the hold's release. A row that is there already changes nothing."""
+    async def record(self, row: UsageRow, settlement: Settlement, receipt: Receipt | None = None) -> None:
+        """One transaction: the row, the spending, the hold's release, the receipt. A row that is there already changes nothing."""
 
     async def usage(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
         """Sums, and the newest rows first."""

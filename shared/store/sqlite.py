@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import orjson
@@ -20,7 +20,9 @@ from shared.store import (
     UsageQuery,
     UsageRow,
 )
+from shared.store import sqlite_outbox as outbox_sql
 from shared.store import sqlite_usage as usage_sql
+from shared.store.outbox import Entry, Receipt, ReceiptState
 from shared.store.sqlite_schema import connect, prepare
 from shared.store.sqlite_writer import Writer
 
@@ -75,8 +77,8 @@ class SqliteStore:
         row = (preferences.address, preferences.api_address, models, preferences.updated_at)
         await self._write(_PUT_PREFERENCES, *row)
 
-    async def record(self, row: UsageRow, settlement: Settlement) -> None:
-        await self._writer.run(lambda connection: usage_sql.add(connection, row, settlement), keep=True)
+    async def record(self, row: UsageRow, settlement: Settlement, receipt: Receipt | None = None) -> None:
+        await self._writer.run(lambda connection: usage_sql.add(connection, row, settlement, receipt), keep=True)
 
     async def usage(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
         return await asyncio.to_thread(self._apart, query)
@@ -103,6 +105,24 @@ class SqliteStore:
 
     async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> None:
         await self._writer.run(lambda connection: _hold(connection, request_id, holds, expires_at, now))
+
+    async def lease(self, name: str, holder: str, now: int, until: int) -> bool:
+        return await self._writer.run(lambda connection: outbox_sql.lease(connection, name, holder, now, until))
+
+    async def release(self, name: str, holder: str) -> None:
+        await self._write("DELETE FROM leases WHERE name = ? AND holder = ?", name, holder)
+
+    async def open_receipts(self, now: int, limit: int) -> Sequence[Entry]:
+        return outbox_sql.due(self._reads, now, limit)
+
+    async def put_receipts(self, entries: Sequence[Entry], lease: str, holder: str) -> bool:
+        return await self._writer.run(lambda connection: outbox_sql.put(connection, entries, lease, holder))
+
+    async def requeue_dead(self, request_ids: Sequence[str] | None = None) -> int:
+        return await self._writer.run(lambda connection: outbox_sql.requeue(connection, request_ids))
+
+    async def receipt_counts(self) -> Mapping[ReceiptState, int]:
+        return outbox_sql.counts(self._reads)
 
     async def ready(self) -> None:
         await self._writer.run(

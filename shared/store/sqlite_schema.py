@@ -46,10 +46,34 @@ CREATE INDEX holds_spender ON holds (spender, period);
 """
 
 
+_M002 = """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, request_hash BLOB NOT NULL, owner TEXT NOT NULL,
+    delegate TEXT NOT NULL, provider_id BLOB NOT NULL, model_id BLOB NOT NULL, prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
+    due INTEGER NOT NULL DEFAULT 0, since INTEGER, sent_at INTEGER NOT NULL DEFAULT 0, nonce INTEGER,
+    tx_hash TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX outbox_sent ON outbox (seq) WHERE state = 'sent';
+CREATE INDEX outbox_pending ON outbox (seq) WHERE state = 'pending';
+CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
 @_migrations()
 def m001_initial(db: Database) -> None:
     """Tokens, preferences, usage and spending."""
-    for statement in _M001.split(";"):
+    _execute(db, _M001)
+
+
+@_migrations()
+def m002_receipts(db: Database) -> None:
+    """Receipts on their way to the chain, and who may deliver them."""
+    _execute(db, _M002)
+
+
+def _execute(db: Database, statements: str) -> None:
+    for statement in statements.split(";"):
         if statement.strip():
             db.execute(statement)
 

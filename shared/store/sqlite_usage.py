@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from shared.store import Cost, Settlement, Tokens, Totals, UsageQuery, UsageRow
+from shared.store import Cost, Settlement, Tokens, Totals, UsageQuery, UsageRow, sqlite_outbox
+from shared.store.outbox import Receipt
 
 _COLUMNS = (
     "id, at, api, outcome, status, caller, owner, provider, model, model_requested, stream,"
@@ -13,6 +14,7 @@ _COLUMNS = (
     " input_cost, cache_read_cost, cache_write_cost, output_cost, fees,"
     " provider_cost, estimated, duration_ms, first_byte_ms, attempts, error, request_hash"
 )
+_QUALIFIED = ", ".join(f"usage.{name.strip()}" for name in _COLUMNS.split(","))
 _ADD = f"INSERT OR IGNORE INTO usage ({_COLUMNS}) VALUES ({', '.join('?' * _COLUMNS.count(',')).strip()}, ?)"  # noqa: S608
 _SPEND = (
     "INSERT INTO spending VALUES (?, ?, ?) ON CONFLICT (spender, period) DO UPDATE SET spent = spent + excluded.spent"
@@ -22,8 +24,8 @@ _COST = "coalesce(input_cost + cache_read_cost + cache_write_cost + output_cost 
 _DAY = "strftime('%Y-%m-%d', at / 1000, 'unixepoch')"
 
 
-def add(connection: sqlite3.Connection, row: UsageRow, settlement: Settlement) -> None:
-    """The row, once; with it the spending and the end of its holds."""
+def add(connection: sqlite3.Connection, row: UsageRow, settlement: Settlement, receipt: Receipt | None) -> None:
+    """The row, once; with it the spending, the end of its holds, and its receipt."""
     if connection.execute(_ADD, _values(row)).rowcount == 0:
         return
     for spender, period in settlement.spenders:
@@ -31,6 +33,8 @@ def add(connection: sqlite3.Connection, row: UsageRow, settlement: Settlement) -
             connection.execute(_SPEND, (spender, period, row.cost.total))
     if settlement.spenders:
         connection.execute("DELETE FROM holds WHERE request_id = ?", (row.id,))
+    if receipt is not None:
+        sqlite_outbox.add(connection, receipt)
 
 
 def _values(row: UsageRow) -> tuple[object, ...]:
@@ -47,7 +51,10 @@ def _values(row: UsageRow) -> tuple[object, ...]:
 def rows(connection: sqlite3.Connection, query: UsageQuery) -> Sequence[UsageRow]:
     """The newest rows first."""
     where, values = _where(query)
-    statement = f"SELECT {_COLUMNS} FROM usage WHERE {where} ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+    statement = (
+        f"SELECT {_QUALIFIED}, outbox.state, outbox.tx_hash, outbox.error FROM usage"  # noqa: S608
+        f" LEFT JOIN outbox ON outbox.request_id = usage.id WHERE {where} ORDER BY at DESC, id DESC LIMIT ?"
+    )
     return [_row(found) for found in connection.execute(statement, (*values, query.limit))]
 
 
@@ -57,6 +64,7 @@ def _row(found: tuple[object, ...]) -> UsageRow:
         stream, fresh, read, write_5m, write_1h, output, reasoning,
         input_cost, read_cost, write_cost, output_cost, fees,
         provider_cost, estimated, duration, first_byte, attempts, error, request_hash,
+        receipt, tx_hash, receipt_error,
     ) = found  # fmt: skip
     row_id, at, api, outcome, status, caller, owner, provider, model, requested = head
     cost = None if input_cost is None else Cost(input_cost, read_cost, write_cost, output_cost, fees)  # type: ignore[arg-type]
@@ -64,6 +72,7 @@ def _row(found: tuple[object, ...]) -> UsageRow:
         row_id, at, api, outcome, status, caller, owner, provider, model, requested, bool(stream),  # type: ignore[arg-type]
         Tokens(fresh, read, write_5m, write_1h, output, reasoning), cost, provider_cost, bool(estimated),  # type: ignore[arg-type]
         duration, first_byte, attempts, error, request_hash,  # type: ignore[arg-type]
+        sqlite_outbox.delivery(receipt, tx_hash, receipt_error),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -90,7 +99,7 @@ def totals(connection: sqlite3.Connection, query: UsageQuery) -> Totals:
 def _where(query: UsageQuery) -> tuple[str, tuple[object, ...]]:
     where, values = "at >= ? AND at < ?", [query.start, query.end]
     if query.who is not None:
-        return where + " AND (caller = ? OR owner = ?)", (*values, query.who, query.who)
+        return where + " AND (caller = ? OR usage.owner = ?)", (*values, query.who, query.who)
     return where if query.with_strangers else where + " AND caller != ''", tuple(values)
 
 
@@ -104,6 +113,7 @@ def _pruned_where(query: UsageQuery) -> tuple[str, tuple[object, ...]]:
 
 def prune(connection: sqlite3.Connection, before: int) -> int:
     """Folds the rows older than `before` into daily totals, in the caller's transaction."""
+    sqlite_outbox.prune(connection, before)
     connection.execute(
         f"INSERT INTO pruned SELECT {_DAY}, caller, owner, provider, model, count(*), sum({_TOKENS}), sum({_COST})"  # noqa: S608
         " FROM usage WHERE at < ? GROUP BY 1, 2, 3, 4, 5"
