@@ -188,7 +188,7 @@ def test_visible_thoughts_go_where_they_are_wanted() -> None:
     adapted, dropped = adapt(ask(message), target("reasoning_field"))
     assert adapted["messages"] == [{"role": "assistant", "content": "a", "reasoning": "Hm."}]
     assert dropped == ()
-    # Strict servers refuse fields that they don't know: https://github.com/BerriAI/litellm/issues/10120
+    # Strict servers refuse fields that they don't know: https://github.com/janhq/jan/issues/8136
     assert adapt(ask(message), target()) == (ask({"role": "assistant", "content": "a"}), ("reasoning",))
     called = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
     # https://api-docs.deepseek.com/guides/thinking_mode
@@ -293,7 +293,7 @@ def test_azures_first_chunk_stays() -> None:
 
 
 def test_googles_calls_get_indexes_and_a_reason() -> None:
-    # https://discuss.ai.google.dev/t/openai-compatible-api-tool-calls-index/59886
+    # https://github.com/openai/openai-python/issues/2806
     # https://github.com/googleapis/python-genai/issues/2868
     seen = mended("thought_signature", target("tool_call_index_missing", "finish_reason_stop_on_tool_calls"))
     chunks = [orjson.loads(event.data) for event in seen[:-1]]

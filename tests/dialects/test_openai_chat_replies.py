@@ -252,7 +252,7 @@ def test_what_is_said_while_a_call_is_open_comes_after_it() -> None:
 
 
 def test_indexes_that_are_all_zero_and_calls_without_ids() -> None:
-    # https://discuss.ai.google.dev/t/openai-compatible-api-tool-calls-index/59886
+    # https://github.com/openai/openai-python/issues/2806
     zeros = [chunk(call(0, "{}", "c1", "f")), chunk(call(0, '{"a":1}', "c2", "f"), "stop")]
     assert fold(read_stream(zeros)).blocks == (ToolCall("c1", "f", "{}"), ToolCall("c2", "f", '{"a":1}'))
     nameless = [chunk(call(None, "{", "", "f")), chunk(call(None, "}"), "stop")]
@@ -260,6 +260,15 @@ def test_indexes_that_are_all_zero_and_calls_without_ids() -> None:
     assert isinstance(made_up, ToolCall)
     assert made_up.id.startswith("call_")
     assert made_up.arguments == "{}"
+
+
+def test_a_signature_alone_after_a_call_is_the_calls() -> None:
+    # https://github.com/open-webui/computer/issues/224
+    alone = {"role": "assistant", "extra_content": {"google": {"thought_signature": "Zw=="}}}
+    events = read_stream([chunk(call(None, "{", "c1", "f")), chunk(call(None, "}")), chunk(alone, "stop")])
+    assert well_formed(events)
+    state = Opaque("acme", "thought_signature", "Zw==")
+    assert fold(events).blocks == (ToolCall("c1", "f", "{}", opaque=state),)
 
 
 def test_names_kinds_and_free_text_come_back() -> None:

@@ -465,6 +465,8 @@ EFFORTS: list[tuple[Flags, Reasoning, dict[str, Any], bool]] = [
         False,
     ),
     (Flags(effort=("low", "medium", "high")), Reasoning("xhigh"), {"reasoning_effort": "high"}, True),
+    (Flags(thinking="budget"), Reasoning("max"), {"reasoning_effort": "high"}, True),
+    (Flags(thinking="budget"), Reasoning("minimal"), {"reasoning_effort": "low"}, True),
     (Flags(), Reasoning("high"), {}, False),
     (Flags(), Reasoning("none"), {}, True),
 ]
@@ -728,3 +730,19 @@ def test_strict_servers_get_no_nulls_names_or_refusals() -> None:
     turns = (user(Text("?")), assistant(Text("No.", refusal=True)), user(Text("!")))
     assert write(ask(*turns), target("no_null_fields"))[0]["messages"][1] == {"role": "assistant", "content": "No."}
     assert write(ask(*turns), target())[0]["messages"][1]["refusal"] == "No."
+
+
+def test_long_ids_are_shortened_alike() -> None:
+    # https://github.com/BerriAI/litellm/issues/17343
+    long = "toolu_" + "x" * 60
+    turns = (user(Text("?")), assistant(ToolCall(long, "f", "{}")), user(ToolResult(long, (Text("1"),))))
+    messages = write(ask(*turns), target())[0]["messages"]
+    short = messages[1]["tool_calls"][0]["id"]
+    assert len(short) <= 40
+    assert messages[2]["tool_call_id"] == short
+
+
+def test_verbosity_is_for_models_that_know_it() -> None:
+    older = target("custom_tools", flags=Flags(effort=("low", "medium", "high"), thinking="effort"))
+    body, dropped = write(ask(verbosity="low"), older)
+    assert ("verbosity" in body, dropped) == (False, ("verbosity",))

@@ -203,7 +203,7 @@ GOOGLE = Target(
 
 
 def test_a_mended_stream_of_googles() -> None:
-    """Unmended it crashes the SDK: https://discuss.ai.google.dev/t/openai-compatible-api-tool-calls-index/59886"""
+    """Unmended it crashes the SDK: https://github.com/openai/openai-python/issues/2806"""
     mend = DIALECT.repair(ASK | {"stream": True}, GOOGLE)
     assert mend is not None
     events = Parser().feed((REPLIES / "thought_signature.sse").read_bytes())

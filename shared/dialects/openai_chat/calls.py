@@ -76,7 +76,7 @@ class Calls:
     def _key(self, entry: Json, called: Json) -> object:
         """What tells calls apart: the index. Gemini leaves it out, or sends 0 for all; there a new id is a new call.
 
-        https://discuss.ai.google.dev/t/openai-compatible-api-tool-calls-index/59886
+        https://github.com/openai/openai-python/issues/2806, https://github.com/QuantumNous/new-api/pull/2701
         """
         index, id_ = entry.get("index"), entry.get("id")
         known = isinstance(index, int | str)

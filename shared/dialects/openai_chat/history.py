@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from shared.canonical import (
     Audio,
@@ -28,6 +29,7 @@ from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.content import Part, write_cache, write_parts, write_result_text
 from shared.dialects.toolnames import ToolNames, wrap
 
+_MAX_ID = 40
 _BILLING = "x-anthropic-billing-header"  # Claude Code's note to its own provider, not a word to the model
 
 
@@ -103,7 +105,7 @@ class HistoryWriter:
         if result.is_error:
             text = text or "error"
             self._dropped.add("tool_result.is_error")
-        message: Json = {"role": "tool", "tool_call_id": result.call_id, "content": text}
+        message: Json = {"role": "tool", "tool_call_id": _short(result.call_id), "content": text}
         inside = (part.cache for part in result.content if not isinstance(part, ToolReference) and part.cache)
         cache = result.cache or next(inside, None)
         if cache and (mark := write_cache(cache, self._target, self._dropped)):
@@ -188,7 +190,7 @@ class HistoryWriter:
 
     def _call(self, call: ToolCall, *, first: bool) -> Json:
         name = self._names.wire(call.name, call.namespace)
-        written: Json = {"id": call.id, "type": "function"}
+        written: Json = {"id": _short(call.id), "type": "function"}
         if call.kind != "custom":
             written["function"] = {"name": name, "arguments": call.arguments or "{}"}
         elif "custom_tools" in self._target.quirks:
@@ -223,3 +225,8 @@ class HistoryWriter:
         if message["content"] is None and "no_null_fields" in self._target.quirks:
             del message["content"]
         self._messages.append(message)
+
+
+def _short(id_: str) -> str:
+    """A call's id that OpenAI takes: at most 40 characters (https://github.com/BerriAI/litellm/issues/17343)."""
+    return id_ if len(id_) <= _MAX_ID else f"call_{sha256(id_.encode()).hexdigest()[:32]}"

@@ -22,6 +22,7 @@ DETAILS = "reasoning_details"
 PLACEHOLDER = "skip_thought_signature_validator"
 """What Gemini takes in place of a signature that was lost."""
 
+_COMMON: tuple[Effort, ...] = ("low", "medium", "high")  # what everybody who takes an effort understands
 _BUDGETS: tuple[tuple[int, Effort], ...] = ((1024, "minimal"), (2048, "low"), (8192, "medium"), (24576, "high"))
 
 
@@ -59,7 +60,7 @@ def write_effort(level: Effort | None, target: Target) -> tuple[Json, bool]:
         # `max` is refused by OpenAI's chat completions on every model; GLM has no `xhigh`, and takes it.
         fields["reasoning_effort"] = "xhigh" if sent == "max" and "xhigh" in flags.effort else sent
     elif not switch:
-        fields["reasoning_effort"] = level
+        fields["reasoning_effort"] = nearest(level, _COMMON)
     return fields, level != "none"
 
 

@@ -101,7 +101,7 @@ def repair(body: Json, target: Target) -> Repair | None:
     options = body.get("stream_options")
     asked = isinstance(options, dict) and options.get("include_usage") is True
     hide_usage = body.get("stream") is True and not asked
-    # https://discuss.ai.google.dev/t/openai-compatible-api-tool-calls-index/59886
+    # https://github.com/openai/openai-python/issues/2806
     mend_index = "tool_call_index_missing" in target.quirks
     # https://github.com/googleapis/python-genai/issues/2868
     mend_reason = "finish_reason_stop_on_tool_calls" in target.quirks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from shared.canonical import EFFORTS, CacheMark, Effort, Json, OutputFormat, Reasoning, Request
 from shared.dialects.openai_chat import checks
@@ -76,15 +77,7 @@ def read_request(body: Json) -> Request:
         tool_choice=read_choice(body),
         parallel_tools=checks.maybe_bool(body.get("parallel_tool_calls"), "parallel_tool_calls"),
         max_tokens=_max_tokens(body),
-        temperature=checks.maybe_number(body.get("temperature"), "temperature"),
-        top_p=checks.maybe_number(body.get("top_p"), "top_p"),
-        top_k=checks.maybe_int(body.get("top_k"), "top_k"),
-        stop=_stop(body.get("stop")),
-        frequency_penalty=checks.maybe_number(body.get("frequency_penalty"), "frequency_penalty"),
-        presence_penalty=checks.maybe_number(body.get("presence_penalty"), "presence_penalty"),
-        seed=checks.maybe_int(body.get("seed"), "seed"),
-        logit_bias=_logit_bias(body.get("logit_bias")),
-        logprobs=_logprobs(body),
+        **_sampling(body),
         reasoning=_reasoning(body),
         format=_format(body.get("response_format")),
         verbosity=checks.maybe_text(body.get("verbosity"), "verbosity"),
@@ -125,6 +118,18 @@ def _max_tokens(body: Json) -> int | None:
                 raise invalid(f"{field}: expected at least 1, got {tokens}.", field)
             return tokens
     return None
+
+
+def _sampling(body: Json) -> dict[str, Any]:
+    numbers = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+    return {
+        **{field: checks.maybe_number(body.get(field), field) for field in numbers},
+        "top_k": checks.maybe_int(body.get("top_k"), "top_k"),
+        "stop": _stop(body.get("stop")),
+        "seed": checks.maybe_int(body.get("seed"), "seed"),
+        "logit_bias": _logit_bias(body.get("logit_bias")),
+        "logprobs": _logprobs(body),
+    }
 
 
 def _stop(stop: object) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from shared.errors import unsupported
 
 _MAX_STOP = 4
 _USER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # no e-mail address, no JSON: an end user's id and nothing else
+_GPT_5 = frozenset({"none", "minimal", "xhigh"})  # efforts by which the models that know `verbosity` can be told
 _STANDARD_TIERS = ("", "auto", "default", "standard_only")
 
 
@@ -141,12 +142,13 @@ def _write_format(request: Request, target: Target, dropped: set[str], body: Jso
 
 
 def _write_rest(request: Request, target: Target, dropped: set[str], body: Json) -> None:
-    # Custom tools, verbosity and cache keys are OpenAI's own; the others refuse or ignore what they don't know.
-    for name, field, value in (
-        ("verbosity", "verbosity", request.verbosity),
-        ("cache_key", "prompt_cache_key", request.cache_key),
+    # Cache keys, verbosity and custom tools are OpenAI's own; others refuse or ignore what they don't know.
+    own = "custom_tools" in target.quirks
+    for name, field, value, taken in (
+        ("verbosity", "verbosity", request.verbosity, own and not _GPT_5.isdisjoint(target.flags.effort)),
+        ("cache_key", "prompt_cache_key", request.cache_key, own),
     ):
-        if value and "custom_tools" in target.quirks:
+        if value and taken:
             body[field] = value
         elif value:
             dropped.add(name)

@@ -178,10 +178,21 @@ class StreamReader:
             owner = self._calls.unfinished(detail.get("id"))
             (self._words.details if owner is None else owner.details).append(detail)
         if signature := reasoning.signature_of(delta):
-            self._words.sign(signature)
+            self._sign(signature)
         for citation in citations_of(delta):
             self._words.cite(citation)
         self._media.note(delta)
+
+    def _sign(self, signature: str) -> None:
+        """A signature outside of any call. Alone in a delta after a call it is that call's.
+
+        https://github.com/open-webui/computer/issues/224
+        """
+        if self._live is None or self._live.opaque is not None:
+            self._words.sign(signature)
+        else:
+            self._live.opaque = Opaque(self._reading.target.provider, reasoning.SIGNATURE, signature)
+            self._out.append(Delta(opaque=self._live.opaque))
 
     def _say(self, kind: Kind, text: str, logprobs: tuple[Json, ...] = ()) -> None:
         if self._live is None:
