@@ -559,3 +559,29 @@ def test_there_and_back(name: str) -> None:
     streamed = DIALECT.stream_writer(writing())
     events = Parser().feed(b"".join(streamed.feed(event) for event in unfold(reply)))
     assert fold(read_stream(events)) == again
+
+
+def test_one_delta_may_bring_text_and_its_source() -> None:
+    source = Citation("https://a.example", "A")
+    events: list[Event] = [
+        Start("x", "m"),
+        BlockStart(Text("")),
+        Delta("So.", citation=source),
+        BlockEnd(),
+        Finish("end"),
+    ]
+    message = accumulate(write_stream(events, writing()))
+    assert message["content"] == "So."
+    assert message["annotations"][0]["url_citation"]["url"] == "https://a.example"
+
+
+def test_state_that_comes_after_the_thought_goes_out_once() -> None:
+    events: list[Event] = [Start("x", "m"), BlockStart(Thinking()), Delta("Hm."), Delta(opaque=SIGNED), BlockEnd()]
+    message = accumulate(write_stream([*events, Finish("end")], writing()))
+    [detail] = message["reasoning_details"]
+    assert (unseal(detail["data"]), detail["length"], message["reasoning_content"]) == (SIGNED, 3, "Hm.")
+
+
+def test_empty_events_are_no_chunks() -> None:
+    events = read_stream([SSE(b""), chunk({"content": "a"}), SSE(b" "), chunk({}, "stop"), SSE(b"[DONE] ")])
+    assert fold(events).blocks == (Text("a"),)

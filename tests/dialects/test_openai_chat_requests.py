@@ -746,3 +746,19 @@ def test_verbosity_is_for_models_that_know_it() -> None:
     older = target("custom_tools", flags=Flags(effort=("low", "medium", "high"), thinking="effort"))
     body, dropped = write(ask(verbosity="low"), older)
     assert ("verbosity" in body, dropped) == (False, ("verbosity",))
+
+
+def test_what_a_pdf_cannot_carry_is_named() -> None:
+    pdf = Document(data="JVBERg==", context="From 1999", citations=True)
+    assert write(ask(user(pdf)), target())[1] == ("citations", "document.context")
+
+
+def test_a_model_that_makes_one_call_at_a_time_is_not_told_to() -> None:
+    request = ask(tools=(FunctionTool("f"),), parallel_tools=False)
+    body, dropped = write(request, target(flags=Flags(parallel_tools=False)))
+    assert ("parallel_tool_calls" in body, dropped) == (False, ())
+
+
+def test_a_body_that_is_no_object() -> None:
+    with pytest.raises(GatewayError, match="body: expected an object, got an array"):
+        DIALECT.read_request([1])  # type: ignore[arg-type]  # what a client may send all the same

@@ -52,6 +52,8 @@ def _drop(body: Json, target: Target, gone: dict[str, bool]) -> None:
             gone.update(dict.fromkeys((field for field in fields if body.get(field) is not None), True))
     if not target.flags.stop and body.get("stop") is not None:
         gone["stop"] = True
+    if not target.flags.parallel_tools and "parallel_tool_calls" in body:
+        gone["parallel_tool_calls"] = False  # it makes one call at a time, whatever is asked
     if "no_n" in target.quirks and body.get("n") is not None:
         if body["n"] != 1:
             raise unsupported("n: this model gives one answer at a time. Send the request once for each answer.", "n")

@@ -125,7 +125,7 @@ def write_part(block: Part, target: Target, dropped: set[str]) -> Json | None:
         case Image():
             part = _write_image(block, target)
         case Document():
-            part = _write_document(block, target)
+            part = _write_document(block, target, dropped)
         case Audio():
             return _write_audio(block, target)
     if part and block.cache:
@@ -150,7 +150,9 @@ def _write_image(image: Image, target: Target) -> Json:
     return {"type": "image_url", "image_url": {"url": url, "detail": image.detail} if image.detail else {"url": url}}
 
 
-def _write_document(document: Document, target: Target) -> Json | None:
+def _write_document(document: Document, target: Target, dropped: set[str]) -> Json | None:
+    if document.citations:
+        dropped.add("citations")
     if document.file_id:
         raise _foreign_file("a document")
     text = document.text
@@ -161,6 +163,8 @@ def _write_document(document: Document, target: Target) -> Json | None:
         text = f"{head}\n\n{text}" if head and text else text
         return {"type": "text", "text": text} if text else None
     _takes("pdf", "documents", target)
+    if document.context:
+        dropped.add("document.context")
     name = document.filename or document.title or "document.pdf"
     if document.data:
         url = f"data:{document.media_type};base64,{document.data}"

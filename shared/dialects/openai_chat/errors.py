@@ -99,7 +99,7 @@ def broken(message: str) -> GatewayError:
 
 
 def write_error(error: GatewayError, request_id: str) -> Json:
-    """The body of an error reply."""
+    """The body of an error reply. OpenAI names the request in a header only."""
     shown: dict[str, Any] = {
         "message": error.message,
         "type": error.openai_type,
@@ -108,7 +108,7 @@ def write_error(error: GatewayError, request_id: str) -> Json:
     }
     if error.provider_code:
         shown["provider_code"] = error.provider_code
-    return {"error": shown, "request_id": request_id} if request_id else {"error": shown}
+    return {"error": shown}
 
 
 def error_event(error: GatewayError) -> bytes:

@@ -40,7 +40,7 @@ class Meter:
         data = event.data
         for text in _TEXT.findall(data):
             self.output_chars += len(text)
-        if data == b"[DONE]":
+        if data.startswith(b"[DONE]"):
             self.ended = True
         elif event.event == "error":
             self.failed = True

@@ -89,9 +89,9 @@ class StreamReader:
         if self._over:
             return []
         try:
-            if event.data == b"[DONE]":
+            if event.data.startswith(b"[DONE]"):
                 self._end()
-            else:
+            elif event.data.strip():
                 self._chunk(orjson.loads(event.data), event.event)
         except orjson.JSONDecodeError:
             self._fail(broken("The provider sent an event that is no JSON."))

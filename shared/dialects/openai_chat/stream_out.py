@@ -158,11 +158,10 @@ class StreamWriter:
     def _delta(self, event: Delta) -> bytes:
         if event.opaque:
             self._opaque = event.opaque
+        said = self._with_logprobs(event) if event.logprobs else self._say(event.text) if event.text else b""
         if event.citation and event.citation.url:
-            return self._cite(write_citation(event.citation, self._offset))
-        if event.logprobs:
-            return self._with_logprobs(event)
-        return self._say(event.text) if event.text else b""
+            return said + self._cite(write_citation(event.citation, self._offset))
+        return said
 
     def _say(self, text: str) -> bytes:
         self._length += len(text)

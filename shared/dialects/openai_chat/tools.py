@@ -155,13 +155,15 @@ def write_tools(request: Request, tools: tuple[Tool, ...], names: ToolNames, tar
             case _:
                 written.append(_write_tool(tool, names, target, dropped, introduced))
     if not written:
+        if request.tool_choice and request.tool_choice.mode in ("required", "tool"):
+            dropped.add("tool_choice")
         return fields
     if not target.flags.tools:
         raise unsupported(f"{target.model} can't call tools: choose a model that does.", "tools")
     fields["tools"] = written
     if request.tool_choice:
         _write_choice(request.tool_choice, tools, names, target, dropped, fields)
-    if request.parallel_tools is not None:
+    if request.parallel_tools is not None and target.flags.parallel_tools:
         if "no_parallel_flag" not in target.quirks:
             fields["parallel_tool_calls"] = request.parallel_tools
         elif not request.parallel_tools:
