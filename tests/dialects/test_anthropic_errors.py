@@ -52,7 +52,7 @@ def test_recorded_errors(name: str, message: str, code: str | None) -> None:
         (b'{"code":"bad","error":"text"}', "text", "bad"),
         (b'{"message":"m"}', "m", None),
         (b'{"detail":"Not found"}', "Not found", None),
-        (b'{"error":{"reason":"x"}}', '{"reason":"x"}', None),
+        (b'{"error":{"reason":"x","more":[]}}', "reason: x", None),
         (b"upstream connect error", "upstream connect error", None),
         (b'"just text"', "just text", None),
         (b"[]", "The provider answered with status 400 and no explanation.", None),
@@ -69,6 +69,8 @@ def test_messages_are_short_and_hold_no_key() -> None:
     assert len(long.message) < 2010
     key = MESSAGES.read_error(401, b'{"error":{"message":"Incorrect API key provided: sk-ant-api03-abcdefghijkl."}}')
     assert "abcdefghijkl" not in key.message
+    plain = "Your organizationally unsound request asks for organization-wide settings."
+    assert MESSAGES.read_error(400, orjson.dumps({"error": plain})).message == plain
 
 
 @given(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.canonical import (
+    Json,
     Usage,
 )
 from shared.errors import Code, GatewayError
@@ -58,3 +59,14 @@ def test_the_meter_never_raises(data: bytes, name: str) -> None:
     meter = MESSAGES.meter()
     meter.see(SSE(data, name))
     meter.see(SSE(b'{"usage":' + data, name))
+
+
+def test_the_meter_measures_whole_replies_of_any_depth() -> None:
+    deep: Json = {}
+    for _ in range(2000):
+        deep = {"a": deep}
+    meter = MESSAGES.meter()
+    call = {"type": "tool_use", "input": {"text": "x" * 50, "deep": deep}}
+    meter.whole({"content": [{"type": "text", "text": "abc"}, call, 5], "usage": None, "model": 3})
+    assert meter.usage is None
+    assert 53 <= meter.output_chars <= 100

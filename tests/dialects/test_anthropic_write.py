@@ -151,6 +151,9 @@ def test_structured_output_that_is_refused_or_dropped() -> None:
     for _ in range(200):
         deep = {"type": "array", "items": deep}
     assert "nested" in refused(format=OutputFormat("json_schema", deep))
+    for _ in range(200):
+        deep = {"not": deep}
+    assert "nested" in refused(format=OutputFormat("json_schema", deep))
 
 
 def test_a_forced_choice_without_any_tool_is_named() -> None:

@@ -29,7 +29,7 @@ _STATUS = {
 }
 _LONGEST = 2000
 _SCANNED = 65536
-_SECRET = re.compile(r"\b(?:sk|gsk|xai|rk|pk|org|AIza)[-_]?[A-Za-z0-9_*.-]{12,}")
+_SECRET = re.compile(r"\b(?:(?:sk|gsk|xai|rk|pk|org)[-_]|AIza)[A-Za-z0-9_*.-]{12,}")
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
@@ -59,7 +59,7 @@ def read_error_value(value: Any, status: int = 0) -> GatewayError:
         case {"detail": str(message)} | str(message):
             pass
         case {"error": dict(inner)}:
-            message = orjson.dumps(inner, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+            message = ", ".join(f"{key}: {said}" for key, said in inner.items() if isinstance(said, str | int))
     return _error(status or 502, message, kind)
 
 

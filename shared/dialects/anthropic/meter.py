@@ -98,6 +98,6 @@ def _size(block: Any) -> int:
     match block:
         case {"text": str(text)} | {"thinking": str(text)}:
             return len(text)
-        case {"type": "tool_use", "input": wanted}:
-            return len(str(wanted))
+        case {"type": "tool_use", "input": dict(wanted)}:
+            return sum(len(key) + (len(value) if isinstance(value, str) else 4) for key, value in wanted.items())
     return 0

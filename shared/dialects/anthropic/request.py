@@ -25,20 +25,12 @@ DEFAULT_MAX_TOKENS = 16384
 _MARKS = 4  # cache breakpoints in a request: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
 
 _READ = frozenset(
-    ("model", "messages", "system", "stream", "max_tokens", "stop_sequences", "metadata", "service_tier")
-) | {
-    *(
-        "tools",
-        "tool_choice",
-        "thinking",
-        "output_config",
-        "output_format",
-        "temperature",
-        "top_p",
-        "top_k",
-        "cache_control",
+    (
+        *("model", "messages", "system", "stream", "max_tokens", "stop_sequences", "metadata", "service_tier"),
+        *("tools", "tool_choice", "thinking", "output_config", "output_format", "cache_control"),
+        *("temperature", "top_p", "top_k"),
     )
-}
+)
 _REFUSED = {
     "container": "containers live with one provider: leave `container` out.",
     "mcp_servers": "the provider of this model doesn't call MCP servers: run them on your side and list their tools in `tools`.",
@@ -46,14 +38,8 @@ _REFUSED = {
     "thread": "threads live with one provider: send the whole conversation in `messages`.",
 }
 _NOT_HERE = (
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "logit_bias",
-    "logprobs",
-    "verbosity",
-    "metadata",
-    "cache_key",
+    *("frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
+    *("verbosity", "metadata", "cache_key"),
 )
 _HARMLESS = {"speed": "standard", "inference_geo": "global"}
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from shared.canonical import Json
-from shared.errors import unsupported
+from shared.errors import GatewayError, unsupported
 
 _KEPT = ("title", "description", "enum", "const", "default", "$ref")
 _FORMATS = frozenset(
@@ -24,7 +24,7 @@ _DEEPEST = 64
 def closed(schema: Json, path: str, depth: int = 0) -> Json:
     """The schema with what Claude enforces, all else told in words. Raises UNSUPPORTED_BY_MODEL for an object with open keys."""
     if depth > _DEEPEST:
-        raise unsupported(f"{path}: the schema is nested too deeply.", path)
+        raise _too_deep(path)
     shut: Json = {}
     told: Json = {}
     for key, value in schema.items():
@@ -37,7 +37,7 @@ def closed(schema: Json, path: str, depth: int = 0) -> Json:
     else:
         told.pop("additionalProperties", None)
     if told:
-        words = orjson.dumps(told).decode()
+        words = _in_words(told, path)
         shut["description"] = f"{shut['description']}\n\n{words}" if shut.get("description") else words
     return shut
 
@@ -64,6 +64,17 @@ def _place(shut: Json, key: str, value: Any, path: str, depth: int) -> bool:
         case _:
             return False
     return True
+
+
+def _in_words(told: Json, path: str) -> str:
+    try:
+        return orjson.dumps(told).decode()
+    except TypeError:
+        raise _too_deep(path) from None
+
+
+def _too_deep(path: str) -> GatewayError:
+    return unsupported(f"{path}: the schema is nested too deeply.", path)
 
 
 def _inner(part: Any, path: str, depth: int) -> Any:
