@@ -761,6 +761,23 @@ def test_quirks() -> None:
     assert written.body["tools"][0]["parameters"] == {"type": "object", "properties": {}, "required": []}
 
 
+def test_fields_and_tools_that_strict_servers_refuse() -> None:
+    """https://github.com/eigent-ai/eigent/issues/1827"""
+    tools = (FunctionTool("f"), SEARCH)
+    request = ask(cache_key="k", tools=tools, parallel_tools=True)
+    written = DIALECT.write_request(request, target("no_store", "no_cache_key", "no_hosted_tools"))
+    assert [tool["type"] for tool in written.body["tools"]] == ["function"]
+    assert not written.body.keys() & {"store", "prompt_cache_key"}
+    assert written.dropped == ("web_search", "cache_key")
+    assert "parallel_tool_calls" not in DIALECT.write_request(ask(parallel_tools=True), NATIVE).body
+
+
+def test_what_is_told_of_a_document_is_not_lost_in_silence() -> None:
+    document = Document("application/pdf", "JVBE", filename="a.pdf", title="A", context="C")
+    written = DIALECT.write_request(ask(Turn("user", (document,))), NATIVE)
+    assert written.dropped == ("document.context", "document.title")
+
+
 def test_a_long_conversation_is_translated_in_time() -> None:
     turns: list[Json] = []
     for n in range(250):

@@ -214,6 +214,16 @@ def test_fields_that_a_provider_refuses_are_dropped_and_named() -> None:
     assert adapted == {key: value for key, value in body.items() if key not in dropped}
 
 
+def test_what_strict_servers_refuse() -> None:
+    """https://github.com/eigent-ai/eigent/issues/1827"""
+    body = recorded("codex_freeform")
+    adapted, dropped = DIALECT.adapt(body, target("no_cache_key", "no_store", "no_hosted_tools"))
+    assert dropped == ("prompt_cache_key", "web_search")
+    assert not adapted.keys() & {"store", "prompt_cache_key"}
+    assert [tool["type"] for tool in adapted["tools"]] == ["function", "custom", "tool_search"]
+    assert len(body["tools"]) == 4
+
+
 def test_schemas_get_their_list() -> None:
     """https://docs.x.ai/docs/guides/function-calling"""
     inner = {"type": "object", "properties": {"a": {"type": "object", "properties": {}}}, "required": None}

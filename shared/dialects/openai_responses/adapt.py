@@ -10,13 +10,18 @@ from typing import Any
 
 from shared.canonical import Json, Target
 from shared.dialects import Repair
+from shared.dialects.openai_responses.hosted import HOSTED_TOOLS
 from shared.dialects.openai_responses.request import refuse_state
 from shared.dialects.openai_responses.sending import ENCRYPTED
 from shared.dialects.openai_responses.state import is_sealed, opened, restored, visible
 from shared.dialects.openai_responses.toolset import with_required
 from shared.errors import unsupported
 
-_DROPPED: dict[str, str] = {"no_metadata": "metadata", "no_service_tier": "service_tier"}
+_DROPPED: dict[str, str] = {
+    "no_metadata": "metadata",
+    "no_service_tier": "service_tier",
+    "no_cache_key": "prompt_cache_key",  # https://github.com/eigent-ai/eigent/issues/1827
+}
 """Quirk: the field that the provider refuses."""
 
 _OWN_TOOLS: dict[str, str] = {
@@ -25,6 +30,9 @@ _OWN_TOOLS: dict[str, str] = {
     "no_tool_search": "tool_search",
 }
 """Quirk: the type of tool that the provider doesn't know."""
+
+_CLIENT_TOOLS = ("function", "custom", "namespace", "tool_search")
+"""Types of tools that the client runs."""
 
 _OWN_ITEMS: dict[str, tuple[str, ...]] = {
     "custom": ("custom_tool_call", "custom_tool_call_output"),
@@ -35,15 +43,25 @@ _OWN_ITEMS: dict[str, tuple[str, ...]] = {
 
 def adapt(body: Json, target: Target) -> tuple[Json, tuple[str, ...]]:
     """The body for this provider, and the names of what was dropped; the very same object where nothing had to change."""
-    changes: Json = {}
-    dropped: list[str] = []
-    quirks = target.quirks
-    if body.get("model") != target.model:
-        changes["model"] = target.model
-    if "stateless_responses" in quirks:
+    _refuse(body, target)
+    dropped = [field for quirk, field in _DROPPED.items() if quirk in target.quirks and body.get(field)]
+    gone = list(dropped)
+    if "no_store" in target.quirks and body.get("store") is False:
+        gone.append("store")  # it keeps nothing anyway
+    changes = _changes(body, target, dropped)
+    if not changes and not gone:
+        return body, ()
+    adapted = {key: value for key, value in body.items() if key not in gone}
+    adapted.update(changes)
+    return adapted, tuple(dict.fromkeys(dropped))
+
+
+def _refuse(body: Json, target: Target) -> None:
+    if "stateless_responses" in target.quirks:
         refuse_state(body)
         _refuse_references(body)
-    if "no_instructions_with_previous" in quirks and body.get("instructions") and body.get("previous_response_id"):
+    alone = "no_instructions_with_previous" in target.quirks
+    if alone and body.get("instructions") and body.get("previous_response_id"):
         raise unsupported(
             "instructions: this provider takes none together with previous_response_id. Leave them out (the first call's still"
             " hold), or send the whole history.",
@@ -52,23 +70,24 @@ def adapt(body: Json, target: Target) -> tuple[Json, tuple[str, ...]]:
     foreign = foreign_tools(body, target)
     if foreign:
         raise unsupported(f"tools: this provider knows no tools of type '{foreign}'.", "tools")
-    gone = [field for quirk, field in _DROPPED.items() if quirk in quirks and body.get(field)]
+
+
+def _changes(body: Json, target: Target, dropped: list[str]) -> Json:
+    """Fields that get another value."""
+    changes: Json = {}
+    quirks, tools, items = target.quirks, body.get("tools"), body.get("input")
+    if body.get("model") != target.model:
+        changes["model"] = target.model
     if "no_encrypted_content" in quirks and _listed(body, "include", ENCRYPTED):
         changes["include"] = [name for name in body["include"] if name != ENCRYPTED]
-    if "schema_required_list" in quirks and body.get("tools"):
-        tools = with_required(body["tools"])
-        if tools is not body["tools"]:
-            changes["tools"] = tools
-    items = body.get("input")
-    if isinstance(items, list) and any(
-        isinstance(item, dict) and is_sealed(item.get("encrypted_content")) for item in items
-    ):
+    if isinstance(tools, list):
+        kept = _without_hosted(tools, dropped) if "no_hosted_tools" in quirks else tools
+        kept = with_required(kept) if "schema_required_list" in quirks else kept
+        if kept is not tools:
+            changes["tools"] = kept
+    if isinstance(items, list) and any(_carries(item) for item in items):
         changes["input"] = _unsealed(items, target, dropped)
-    if not changes and not gone:
-        return body, ()
-    adapted = {key: changes.get(key, value) for key, value in body.items() if key not in gone}
-    adapted.update(changes)
-    return adapted, tuple(dict.fromkeys((*gone, *dropped)))
+    return changes
 
 
 def foreign_tools(body: Json, target: Target) -> str:
@@ -104,6 +123,13 @@ def _kinds(tools: Any) -> list[str]:
     return found
 
 
+def _without_hosted(tools: list[Any], dropped: list[str]) -> list[Any]:
+    kinds = [tool.get("type") if isinstance(tool, dict) else None for tool in tools]
+    hosted = [kind for kind in kinds if isinstance(kind, str) and kind not in _CLIENT_TOOLS]
+    dropped += [HOSTED_TOOLS.get(kind, kind) for kind in hosted]
+    return [tool for tool, kind in zip(tools, kinds, strict=True) if kind not in hosted] if hosted else tools
+
+
 def repair(body: Json, target: Target) -> Repair | None:
     """No fault of a provider of this API is known that its clients would trip over."""
     return None
@@ -121,11 +147,15 @@ def _refuse_references(body: Json) -> None:
             raise unsupported(f"input.{n}: this provider keeps no items. Send the item itself.", f"input.{n}")
 
 
+def _carries(item: Any) -> bool:
+    return isinstance(item, dict) and is_sealed(item.get("encrypted_content"))
+
+
 def _unsealed(items: list[Any], target: Target, dropped: list[str]) -> list[Any]:
     """The items with the state that this provider made as it made it, and without that of others."""
     kept: list[Any] = []
     for item in items:
-        if not isinstance(item, dict) or not is_sealed(item.get("encrypted_content")):
+        if not _carries(item):
             kept.append(item)
             continue
         state = opened(item["encrypted_content"])

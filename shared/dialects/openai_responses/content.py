@@ -183,6 +183,10 @@ def _write_document(document: Document, target: Target, dropped: list[str]) -> J
     if text:
         heads = [line for line in (document.title or document.filename, document.context) if line]
         return {"type": "input_text", "text": "\n\n".join((*heads, text))}
+    if document.context:
+        dropped.append("document.context")
+    if document.title and document.filename:
+        dropped.append("document.title")
     if "pdf" not in target.input:
         raise unsupported(f"{target.model} takes no documents.", "document")
     name = document.filename or document.title

@@ -56,10 +56,7 @@ def read_request(body: Json) -> Request:
     dropped += conversation.dropped
     text = obj(body, "text") or {}
     include = _include(body, dropped)
-    if string(body, "truncation") not in ("", "disabled"):
-        dropped.append("truncation")
-    if (obj(body, "stream_options") or {}).get("include_obfuscation"):
-        dropped.append("stream_options.include_obfuscation")
+    _note_lost(body, dropped)
     return Request(
         model=required_string(body, "model"),
         turns=tuple(conversation.turns),
@@ -82,6 +79,14 @@ def read_request(body: Json) -> Request:
         cache=_cache(body, dropped),
         dropped=tuple(dict.fromkeys(dropped)),
     )
+
+
+def _note_lost(body: Json, dropped: list[str]) -> None:
+    """Names known fields that are left out unless they ask for what happens anyway."""
+    if string(body, "truncation") not in ("", "disabled"):
+        dropped.append("truncation")
+    if (obj(body, "stream_options") or {}).get("include_obfuscation"):
+        dropped.append("stream_options.include_obfuscation")
 
 
 def refuse_state(body: Json) -> None:

@@ -28,7 +28,7 @@ def write_request(request: Request, target: Target) -> Written:
     """The provider's body. Raises UNSUPPORTED_BY_MODEL for what would change the answer's meaning if it were left out."""
     dropped: list[str] = []
     shapes = Shapes.of(target)
-    tools = offered(request, shapes)
+    tools = offered(request, shapes, dropped)
     if tools and not target.flags.tools:
         raise unsupported(f"{target.model} takes no tools.", "tools")
     names = names_of(request, tools, shapes)
@@ -52,7 +52,8 @@ def write_request(request: Request, target: Target) -> Written:
         include.append(LOGPROBS)
     if include:
         body["include"] = include
-    body["store"] = False
+    if "no_store" not in target.quirks:
+        body["store"] = False
     if request.stream:
         body["stream"] = True
     return Written(body, tuple(dict.fromkeys(dropped)), names)
@@ -62,7 +63,7 @@ def _write_settings(request: Request, target: Target, body: Json, dropped: list[
     flags = target.flags
     if request.max_tokens is not None:
         body["max_output_tokens"] = _output_limit(request.max_tokens, target, dropped)
-    if request.parallel_tools is not None:
+    if request.parallel_tools is not None and "tools" in body:
         if flags.parallel_tools:
             body["parallel_tool_calls"] = request.parallel_tools
         else:
@@ -134,7 +135,10 @@ def _write_labels(request: Request, target: Target, body: Json, dropped: list[st
         else:
             dropped.append("service_tier")
     if request.cache_key:
-        body["prompt_cache_key"] = request.cache_key
+        if "no_cache_key" in target.quirks:
+            dropped.append("cache_key")
+        else:
+            body["prompt_cache_key"] = request.cache_key
     if request.cache:
         if request.cache.ttl in CACHE_TTLS:
             body["prompt_cache_options"] = {"mode": "implicit", "ttl": request.cache.ttl}

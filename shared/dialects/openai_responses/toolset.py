@@ -34,6 +34,7 @@ class Shapes:
     custom: bool
     namespaces: bool
     search: bool
+    hosted: bool  # tools that the provider runs itself
     required_list: (
         bool  # an object schema without a list `required` is refused (https://docs.x.ai/docs/guides/function-calling)
     )
@@ -45,12 +46,13 @@ class Shapes:
             "no_custom_tools" not in quirks,
             "no_namespace_tools" not in quirks,
             "no_tool_search" not in quirks,
+            "no_hosted_tools" not in quirks,
             "schema_required_list" in quirks,
         )
 
 
-def offered(request: Request, shapes: Shapes) -> tuple[Tool, ...]:
-    """The tools that the model is shown. Deferred ones are listed where the provider searches or lets the client search;
+def offered(request: Request, shapes: Shapes, dropped: list[str]) -> tuple[Tool, ...]:
+    """The tools that the model is shown. Hosted ones are dropped where the provider runs none. Deferred ones are listed where the provider searches or lets the client search;
     elsewhere those alone that a search or a reference in the history has loaded."""
     searchable = shapes.search and can_search(request.tools)
     referenced: set[str] = set()
@@ -64,6 +66,9 @@ def offered(request: Request, shapes: Shapes) -> tuple[Tool, ...]:
     listed = [tool for tool in request.tools if searchable or not _deferred(tool) or tool.name in referenced]
     unique: dict[tuple[str, str, str], Tool] = {}
     for tool in (*listed, *found):
+        if isinstance(tool, HostedTool) and not shapes.hosted:
+            dropped.append(tool.name)
+            continue
         kind = "hosted" if isinstance(tool, HostedTool) else "own"
         unique.setdefault((kind, getattr(tool, "namespace", ""), tool.name), tool)
     return tuple(unique.values())
