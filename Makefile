@@ -21,7 +21,7 @@ install: .venv/runtime
 run: install
 	@exec $(BIN)/ekai serve
 
-demo: install
+demo: .venv/development
 	@exec $(BIN)/ekai demo
 
 lint: .venv/development

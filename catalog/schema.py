@@ -56,6 +56,7 @@ class AuthRow(Row):
 class EndpointRow(Row):
     path: Annotated[str, Field(pattern=r"^/\S+$")]
     query: str = ""
+    count: Annotated[str, Field(pattern=r"^(/\S+)?$")] = ""
     auth: AuthRow | None = None
     quirks: list[Quirk] = []
 

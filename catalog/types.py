@@ -28,13 +28,14 @@ class Auth:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One API of a provider. `path` follows the provider's root and may hold `{model}` and `{method}`; `query` is for streams of
-    the Gemini API ("alt=sse")."""
+    the Gemini API ("alt=sse"); `count` is the path that counts a prompt's tokens, where there is one."""
 
     api: Api
     path: str
     auth: Auth | None
     quirks: frozenset[str] = frozenset()
     query: str = ""
+    count: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,22 @@ def _with_model(raw: bytes, old: str, new: str) -> bytes | None:
     return changed if count == 1 else None
 
 
+def counting_call(ask: Ask, route: Route, key: ProviderKey, body: Json) -> Call:
+    """The call that has the provider count a prompt's tokens."""
+    path = _filled(route.endpoint.count, route)
+    headers = _headers(ask, route, key, stream=False)
+    return Call(f"{route.provider.root}{path}", headers, orjson.dumps(body), stream=False)
+
+
 def _call(ask: Ask, route: Route, key: ProviderKey, payload: bytes) -> Call:
+    return Call(_url(route, ask.stream), _headers(ask, route, key, ask.stream), payload, ask.stream)
+
+
+def _headers(ask: Ask, route: Route, key: ProviderKey, stream: bool) -> dict[str, str]:
     provider, endpoint = route.provider, route.endpoint
     headers = {
         "content-type": "application/json",
-        "accept": "text/event-stream" if ask.stream else "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
         "user-agent": USER_AGENT,
         **provider.headers,
     }
@@ -134,16 +145,17 @@ def _call(ask: Ask, route: Route, key: ProviderKey, payload: bytes) -> Call:
     if endpoint.auth is not None and key.value:
         auth = endpoint.auth
         headers[auth.header] = f"{auth.scheme} {key.value}" if auth.scheme else key.value
-    return Call(_url(route, ask.stream), headers, payload, ask.stream)
+    return headers
 
 
 def _url(route: Route, stream: bool) -> str:
     endpoint = route.endpoint
-    method = "streamGenerateContent" if stream else "generateContent"
-    path = (
-        endpoint.path.format(model=quote(route.offer.id, safe=":@"), method=method)
-        if "{" in endpoint.path
-        else endpoint.path
-    )
     query = f"?{endpoint.query}" if endpoint.query and stream else ""
-    return f"{route.provider.root.rstrip('/')}{path}{query}"
+    return f"{route.provider.root}{_filled(endpoint.path, route, stream)}{query}"
+
+
+def _filled(path: str, route: Route, stream: bool = False) -> str:
+    if "{" not in path:
+        return path
+    method = "streamGenerateContent" if stream else "generateContent"
+    return path.format(model=quote(route.offer.id, safe=":@"), method=method)
