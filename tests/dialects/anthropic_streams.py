@@ -95,7 +95,8 @@ def by_stream(stream: bytes) -> Json:
 
 def by_whole(body: Json) -> Json:
     Message.model_validate(body)
-    return sdk(orjson.dumps(body), "application/json").messages.create(**ASK).to_dict()
+    got: Json = sdk(orjson.dumps(body), "application/json").messages.create(**ASK).to_dict()
+    return got
 
 
 def validate(stream: bytes) -> None:

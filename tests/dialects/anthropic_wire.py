@@ -15,6 +15,7 @@ from shared.canonical import (
     HostedTool,
     Json,
     Limits,
+    Modality,
     Request,
     Target,
     Text,
@@ -25,7 +26,7 @@ from shared.dialects import Written, dialect
 from shared.errors import Code, GatewayError
 
 MESSAGES = dialect("messages")
-EYES = frozenset({"text", "image", "pdf"})
+EYES: frozenset[Modality] = frozenset({"text", "image", "pdf"})
 NEW = Target(
     "anthropic",
     "claude-sonnet-5-5",

@@ -19,6 +19,7 @@ from shared.canonical import (
     Target,
     Text,
     Thinking,
+    Tool,
     ToolCall,
     Usage,
 )
@@ -116,7 +117,7 @@ def test_hosted_calls_join_with_their_results() -> None:
 
 
 def test_calls_get_back_their_clients_names() -> None:
-    tools = [
+    tools: list[Tool] = [
         CustomTool("apply_patch", namespace="fs"),
         FunctionTool("x" * 80),
         FunctionTool("tool_search", kind="tool_search"),

@@ -115,8 +115,8 @@ def test_what_the_sdk_gets_of_a_reply_with_everything() -> None:
 
 def test_state_that_comes_after_its_owner() -> None:
     mine = Opaque("google", "thought_signature", "c2ln")
-    text = [BlockStart(Text("")), Delta("a"), Delta(opaque=mine), BlockEnd()]
-    called = [BlockStart(ToolCall("c", "f")), Delta("{}"), Delta(opaque=mine), BlockEnd()]
+    text: list[Event] = [BlockStart(Text("")), Delta("a"), Delta(opaque=mine), BlockEnd()]
+    called: list[Event] = [BlockStart(ToolCall("c", "f")), Delta("{}"), Delta(opaque=mine), BlockEnd()]
     stream = write([Start("i", "m"), *text, *called, Finish("tool_call")])
     validate(stream)
     content = by_stream(stream)["content"]
