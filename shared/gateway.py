@@ -58,7 +58,7 @@ async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: 
     with CancelScope() as scope:
         watch = exchange.watch(scope, settings.ping_interval, settings.stream_idle_timeout)
         try:
-            routes, opened = await _routes(gateway, caller, ask, choice)
+            routes, opened = await usable_routes(gateway, caller, ask, choice)
             await gateway.budgets.hold(ledger.id, ledger.at, routes[0].estimate)
             attempt = await first_answer(gateway, ask, choice, routes, opened, ledger)
             last = await deliver(exchange, attempt, choice, ledger, watch)
@@ -88,7 +88,7 @@ def require_content(ask: Ask) -> None:
         raise invalid("`messages` must be a list with at least one message.", field)
 
 
-async def _routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) -> tuple[list[Route], Opened]:
+async def usable_routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) -> tuple[list[Route], Opened]:
     """The routes whose keys the caller may use, the best first."""
     moment = datetime.fromtimestamp(gateway.clock(), UTC)
     shape = shape_of(ask.body, len(ask.raw))

@@ -79,11 +79,12 @@ class Route:
     endpoint: Endpoint
     native: bool
     estimate: int | None = None
+    retired: bool = False  # the maker has turned the model off; others may still serve it
 
     @property
     def first_party(self) -> bool:
         """Whether the provider made the model."""
-        return self.model.vendor in self.provider.vendor_of
+        return _makes(self.provider, self.model)
 
     @property
     def target(self) -> Target:
@@ -94,6 +95,10 @@ class Route:
     def names(self) -> tuple[str, ...]:
         """The names by which an owner may have allowed the model."""
         return tuple(dict.fromkeys((self.model.id, self.offer.id, *self.model.aliases)))
+
+
+def _makes(provider: Provider, model: Model) -> bool:
+    return model.vendor in provider.vendor_of
 
 
 def candidates(
@@ -110,7 +115,8 @@ def candidates(
         if api is None:
             continue
         estimate = estimate_of(offer, provider, shape, at)
-        routes.append(Route(match.model, offer, provider, provider.endpoints[api], api == client, estimate))
+        retired = match.model.retires is not None and match.model.retires <= at.date() and _makes(provider, match.model)
+        routes.append(Route(match.model, offer, provider, provider.endpoints[api], api == client, estimate, retired))
     return ranked(routes, match.pinned)
 
 
@@ -143,6 +149,7 @@ def ranked(routes: Sequence[Route], pinned: tuple[str, ...] = ()) -> list[Route]
         preferred = _PREFERRED.get(route.model.vendor)
         return (
             pinned.index(route.provider.id) if pinned else 0,
+            route.retired,
             preferred is not None and route.provider.id != preferred,
             route.estimate is None,
             route.estimate or 0,
