@@ -34,29 +34,34 @@ def under(where: str, key: str) -> str:
 
 
 def the_string(value: Any, where: str) -> str:
+    """`value`, which must be a string."""
     if isinstance(value, str):
         return value
     raise wrong(value, "a string", where)
 
 
 def the_object(value: Any, where: str) -> Json:
+    """`value`, which must be an object."""
     if isinstance(value, dict):
         return value
     raise wrong(value, "an object", where)
 
 
 def the_list(value: Any, where: str) -> list[Any]:
+    """`value`, which must be an array."""
     if isinstance(value, list):
         return value
     raise wrong(value, "an array", where)
 
 
 def string(source: Json, key: str, where: str = "") -> str:
+    """The string under `key`; empty where there is none."""
     value = source.get(key)
     return "" if value is None else the_string(value, under(where, key))
 
 
 def required_string(source: Json, key: str, where: str = "") -> str:
+    """The string under `key`, which must be there and hold something."""
     value = source.get(key)
     if value is None or value == "":
         raise invalid(f"{under(where, key)}: this field is required.", under(where, key))
@@ -64,16 +69,19 @@ def required_string(source: Json, key: str, where: str = "") -> str:
 
 
 def items(source: Json, key: str, where: str = "") -> list[Any]:
+    """The array under `key`; empty where there is none."""
     value = source.get(key)
     return [] if value is None else the_list(value, under(where, key))
 
 
 def obj(source: Json, key: str, where: str = "") -> Json | None:
+    """The object under `key`."""
     value = source.get(key)
     return None if value is None else the_object(value, under(where, key))
 
 
 def boolean(source: Json, key: str, where: str = "") -> bool | None:
+    """The boolean under `key`."""
     value = source.get(key)
     if value is None or isinstance(value, bool):
         return value
@@ -81,6 +89,7 @@ def boolean(source: Json, key: str, where: str = "") -> bool | None:
 
 
 def integer(source: Json, key: str, where: str = "") -> int | None:
+    """The integer under `key`, which must not be negative."""
     value = source.get(key)
     if value is None:
         return None
@@ -92,6 +101,7 @@ def integer(source: Json, key: str, where: str = "") -> int | None:
 
 
 def number(source: Json, key: str, where: str = "") -> float | None:
+    """The number under `key`."""
     value = source.get(key)
     if value is None:
         return None
