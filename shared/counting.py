@@ -37,10 +37,11 @@ from shared.routing import Route
 
 log = logging.getLogger("ekai.counting")
 
-_PIECE = re.compile(r"[ \t]?([A-Za-zÀ-ɏ]+)|[ ]?(\d+)|([ \t\r\n]+)|([^\w\s]+)|(\w+)")
+_PIECE = re.compile(r"([ \t]?[A-Za-zÀ-ɏ]+)|[ ]?(\d+)|([ \t\r\n]+)|([^\w\s]+)|(\w+)")
 _PART = re.compile(r"[A-ZÀ-Þ]?[a-zß-ɏ]+|[A-ZÀ-Þ]+(?![a-zß-ɏ])")
-_WORD, _LONG, _DIGITS, _SPACE, _SIGNS, _WIDE, _OTHER = 0.817, 0.277, 1.245, 0.925, 0.964, 0.817, 0.338
-_COMMON = 6  # letters of a word that one token still holds
+_WORD, _PART_OF_WORD, _LONG = 0.931, 0.497, 0.35
+_DIGITS, _SPACE, _SIGNS, _WIDE, _OTHER = 1.432, 0.863, 1.163, 0.8, 0.332
+_COMMON = 7  # letters of a word that one token still holds
 _FIRST_WIDE = 0x2E80  # CJK and what follows it: about a token a character
 
 PER_TURN, PER_TOOL = 4, 8
@@ -148,8 +149,7 @@ def tokens_in(text: str) -> int:
     total = 0.0
     for word, digits, space, signs, other in _PIECE.findall(text):
         if word:
-            for part in _PART.findall(word):
-                total += _WORD + (_LONG * (len(part) - _COMMON) if len(part) > _COMMON else 0.0)
+            total += _word(word)
         elif digits:
             total += _DIGITS * ((len(digits) + 2) // 3)
         elif space:
@@ -159,3 +159,13 @@ def tokens_in(text: str) -> int:
         else:
             total += sum(_WIDE if ord(character) >= _FIRST_WIDE else _OTHER for character in other)
     return round(total)
+
+
+def _word(word: str) -> float:
+    """A word after a blank is mostly one token; one inside a name or a path, and each further part of a camelCase one, less."""
+    apart = word[0] in " \t"
+    parts = _PART.findall(word)
+    total = (_WORD if apart else _PART_OF_WORD) + _PART_OF_WORD * (len(parts) - 1)
+    if apart and len(word) > _COMMON:
+        total += sum(_LONG * (len(part) - _COMMON) for part in parts if len(part) > _COMMON)
+    return total
