@@ -36,13 +36,14 @@ class Parser:
     Raises PROVIDER_ERROR for an event that grows beyond `MAX_EVENT`.
     """
 
-    __slots__ = ("_cr", "_data", "_event", "_first", "_pieces", "_size")
+    __slots__ = ("_cr", "_data", "_event", "_first", "_open", "_pieces", "_size")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []  # of the line that is still open
+        self._open = 0  # bytes of that line
         self._data: list[bytes] = []
         self._event = ""
-        self._size = 0
+        self._size = 0  # bytes of the lines in `_data`, with their ends
         self._cr = False  # the last byte was a CR: an LF that follows belongs to it
         self._first = True
 
@@ -66,17 +67,18 @@ class Parser:
             if self._pieces:
                 lines[0] = b"".join((*self._pieces, lines[0]))
                 self._pieces.clear()
+                self._open = 0
             chunk = lines.pop()
             for line in lines:
                 self._line(line, events)
         if chunk:
             self._pieces.append(chunk)
-            self._grow(len(chunk))
+            self._open += len(chunk)
+            self._check()
         return events
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > MAX_EVENT:
+    def _check(self) -> None:
+        if self._size + self._open > MAX_EVENT:
             raise GatewayError(Code.PROVIDER_ERROR, "The provider sent an event larger than the gateway accepts.")
 
     def _line(self, line: bytes, events: list[SSE]) -> None:
@@ -93,7 +95,8 @@ class Parser:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
-            self._grow(len(value))
+            self._size += len(value) + 1
+            self._check()
         elif field == b"event":
             self._event = value.decode("utf-8", "replace")
 
