@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -282,3 +283,75 @@ def test_a_writer_takes_any_order(events: list[Event]) -> None:
     writer = DIALECT.stream_writer(WRITING)
     for sse in Parser().feed(b"".join(writer.feed(event) for event in events)):
         assert sse.data == b"[DONE]" or orjson.loads(sse.data)
+
+
+# ── recordings with one thing in them turned into anything ───────────────────────────────────────────────────────
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "openai_chat"
+JUNK = JSON | st.sampled_from(["", "none", "gw1.acme.W10", 0, -1, True, [], {}, [{}], [[]], "data:image/png;base64,"])
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The ways to everything inside a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [way, *(place for key, part in inner for place in places(part, (*way, key)))][0 if way else 1 :]
+
+
+def mutated(body: Any, way: tuple[Any, ...], junk: Any) -> Any:
+    copy: Any = orjson.loads(orjson.dumps(body))
+    holder = copy
+    for key in way[:-1]:
+        holder = holder[key]
+    holder[way[-1]] = junk
+    return copy
+
+
+def recordings(kind: str) -> st.SearchStrategy[Any]:
+    bodies = [orjson.loads(path.read_bytes()) for path in sorted((RECORDINGS / kind).glob("*.json"))]
+    spots = [(body, way) for body in bodies for way in places(body)]
+    return st.tuples(st.sampled_from(spots), JUNK).map(lambda drawn: mutated(*drawn[0], drawn[1]))
+
+
+@given(recordings("requests"), st.sampled_from(TARGETS))
+def test_requests_with_a_fault(body: Any, target: Target) -> None:
+    if isinstance(body, dict):
+        DIALECT.adapt(body, target)
+        DIALECT.repair(body, target)
+    with suppress(GatewayError):
+        written = DIALECT.write_request(DIALECT.read_request(body), target)
+        assert set(written.body) >= {"model", "messages"}
+
+
+@given(recordings("replies"))
+def test_replies_with_a_fault(body: Any) -> None:
+    meter = DIALECT.meter()
+    meter.whole(body)
+    with suppress(GatewayError):
+        reply = DIALECT.read_response(body, Reading(TARGETS[0]))
+        DIALECT.write_response(reply, WRITING)
+
+
+STREAMS = [
+    [event.data for event in Parser().feed(path.read_bytes())]
+    for path in sorted((RECORDINGS / "replies").glob("*.sse"))
+]
+
+
+@given(st.sampled_from(STREAMS), st.data())
+def test_streams_with_a_fault(stream: list[bytes], data: st.DataObject) -> None:
+    chunks = [one for one in stream if one != b"[DONE]"]
+    at = data.draw(st.integers(0, len(chunks) - 1))
+    body = orjson.loads(chunks[at])
+    way = data.draw(st.sampled_from(places(body)))
+    chunks[at] = orjson.dumps(mutated(body, way, data.draw(JUNK)))
+    reader, meter, events = DIALECT.stream_reader(Reading(TARGETS[0])), DIALECT.meter(), []
+    repair = DIALECT.repair({"stream": True}, Target("a", "m", quirks=frozenset({"tool_call_index_missing"})))
+    assert repair is not None
+    for chunk in chunks:
+        repair.event(SSE(chunk))
+        meter.see(SSE(chunk))
+        events += reader.feed(SSE(chunk))
+    events += reader.close()
+    assert well_formed(events)
+    writer = DIALECT.stream_writer(WRITING)
+    assert b"".join(writer.feed(event) for event in events)

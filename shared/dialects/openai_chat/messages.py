@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.canonical import Audio, Block, Json, Text, ToolCall, ToolKind, ToolResult, Turn
 from shared.dialects.openai_chat import checks
 from shared.dialects.openai_chat.content import read_cache, read_content, read_text
+from shared.dialects.openai_chat.media import images_of
 from shared.dialects.openai_chat.reasoning import read_signature, read_thoughts
 from shared.errors import invalid
 
@@ -73,6 +74,7 @@ class MessageReader:
         if refusal := checks.maybe_text(message.get("refusal"), "messages", index, "refusal"):
             blocks.append(Text(refusal, refusal=True))
         self._sign(message, blocks)
+        blocks += images_of(message)
         if audio := checks.maybe_obj(message.get("audio"), "messages", index, "audio"):
             blocks.append(Audio(id=checks.name(audio.get("id"), "messages", index, "audio", "id")))
         for at, call in enumerate(checks.array(message.get("tool_calls") or [], "messages", index, "tool_calls")):

@@ -22,6 +22,7 @@ DETAILS = "reasoning_details"
 PLACEHOLDER = "skip_thought_signature_validator"
 """What Gemini takes in place of a signature that was lost."""
 
+_JOINED = ("text", "summary", "data")
 _COMMON: tuple[Effort, ...] = ("low", "medium", "high")  # what everybody who takes an effort understands
 _BUDGETS: tuple[tuple[int, Effort], ...] = ((1024, "minimal"), (2048, "low"), (8192, "medium"), (24576, "high"))
 
@@ -93,18 +94,18 @@ def thoughts_of(holder: Json) -> str:
 
 def join_details(pieces: Iterable[Json]) -> list[Json]:
     """The whole entries that streamed pieces of `reasoning_details` amount to: texts of one index and type are joined."""
-    whole: list[Json] = []
+    whole: list[tuple[Json, dict[str, list[str]]]] = []
     for piece in pieces:
-        last = whole[-1] if whole else None
-        if last is None or "index" not in piece or any(last.get(key) != piece.get(key) for key in ("index", "type")):
-            whole.append(dict(piece))
-            continue
+        last = whole[-1][0] if whole else {}
+        if not whole or "index" not in piece or any(last.get(key) != piece.get(key) for key in ("index", "type")):
+            whole.append(({}, {}))
+        entry, texts = whole[-1]
         for key, value in piece.items():
-            if key in ("text", "summary", "data") and isinstance(value, str):
-                last[key] = (last.get(key) or "") + value
-            elif value is not None:
-                last[key] = value
-    return whole
+            if key in _JOINED and isinstance(value, str):
+                texts.setdefault(key, []).append(value)
+            elif value is not None or key not in entry:
+                entry[key] = value
+    return [entry | {key: "".join(parts) for key, parts in texts.items()} for entry, texts in whole]
 
 
 def details_state(details: Iterable[Json], maker: str) -> Opaque:

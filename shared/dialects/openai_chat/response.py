@@ -121,7 +121,7 @@ def _place(value: object) -> int | None:
 def _said(message: Json, reading: Reading) -> Iterable[Block]:
     maker = reading.target.provider
     thoughts = reasoning.thoughts_of(message)
-    called = {call.get("id") for call in _entries(message) if isinstance(call, dict)}
+    called = [call.get("id") for call in _entries(message) if isinstance(call, dict)]
     details = [one for one in reasoning.details_of(message) if not one.get("id") or one.get("id") not in called]
     if thoughts or details:
         yield Thinking(thoughts, reasoning.details_state(details, maker) if details else None, not thoughts)
