@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -16,6 +17,8 @@ BODY_SECONDS = 300
 """How long a client may take to send its body."""
 
 PING = comment("ping")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_HEADER = 4096
 
 
 class ClientGoneError(Exception):
@@ -65,7 +68,7 @@ class Exchange:
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Status and headers."""
-        raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        raw = [(name.encode("latin-1"), _header(value)) for name, value in headers]
         self.started = True
         await self._put({"type": "http.response.start", "status": status, "headers": raw})
 
@@ -162,6 +165,11 @@ class Watch:
         await self._exchange.disconnected()
         self.gone = True
         self._scope.cancel()
+
+
+def _header(value: str) -> bytes:
+    """A header's value, in which nothing that a client sent (a model's name, a field's) can begin another header."""
+    return _CONTROL.sub(" ", value[:_MOST_HEADER]).encode("latin-1", "replace")
 
 
 def _too_large(limit: int) -> GatewayError:

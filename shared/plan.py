@@ -70,6 +70,14 @@ def read_json(raw: bytes) -> Json:
     return body
 
 
+def _write_json(body: Json) -> bytes:
+    """Raises VALIDATION_ERROR for what can be read but not written: orjson reads deeper nesting than it writes."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        raise invalid("The body is nested too deeply.") from None
+
+
 def _text(body: Json, name: str) -> str:
     value = body.get(name)
     if value is None:
@@ -89,14 +97,14 @@ def _flag(body: Json, name: str) -> bool:
 def plan(ask: Ask, route: Route, key: ProviderKey) -> Plan:
     """The call for this route. Raises UNSUPPORTED_BY_MODEL where the request can't be served there."""
     target = route.target
-    if route.native:
+    if route.native and not ask.client.lacks(ask.body, target):
         payload, dropped = _adapted(ask, route)
         return Plan(route, _call(ask, route, key, payload), dropped, None)
     written = dialect(route.endpoint.api).write_request(ask.request, target)
     body = {**route.provider.body_defaults, **written.body}
     names = ask.client.names
     dropped = tuple(dict.fromkeys(names.get(name, name) for name in (*ask.request.dropped, *written.dropped)))
-    return Plan(route, _call(ask, route, key, orjson.dumps(body)), dropped, Reading(target, written.tools))
+    return Plan(route, _call(ask, route, key, _write_json(body)), dropped, Reading(target, written.tools))
 
 
 def _adapted(ask: Ask, route: Route) -> tuple[bytes, tuple[str, ...]]:
@@ -104,10 +112,10 @@ def _adapted(ask: Ask, route: Route) -> tuple[bytes, tuple[str, ...]]:
     named = ask.body if ask.model == route.offer.id else {**ask.body, "model": route.offer.id}
     adapted, dropped = ask.client.adapt(named, route.target)
     if adapted is not named:
-        return orjson.dumps(adapted), dropped
+        return _write_json(adapted), dropped
     if named is ask.body:
         return ask.raw, dropped
-    return _with_model(ask.raw, ask.model, route.offer.id) or orjson.dumps(named), dropped
+    return _with_model(ask.raw, ask.model, route.offer.id) or _write_json(named), dropped
 
 
 def _with_model(raw: bytes, old: str, new: str) -> bytes | None:
@@ -124,7 +132,7 @@ def counting_call(ask: Ask, route: Route, key: ProviderKey, body: Json) -> Call:
     """The call that has the provider count a prompt's tokens."""
     path = _filled(route.endpoint.count, route)
     headers = _headers(ask, route, key, stream=False)
-    return Call(f"{route.provider.root}{path}", headers, orjson.dumps(body), stream=False)
+    return Call(f"{route.provider.root}{path}", headers, _write_json(body), stream=False)
 
 
 def _call(ask: Ask, route: Route, key: ProviderKey, payload: bytes) -> Call:

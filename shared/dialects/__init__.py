@@ -96,6 +96,10 @@ class Repair(Protocol):
         """A whole reply, mended."""
 
 
+def _nothing(body: Json, target: Target) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One wire format. See the protocols above and `shared.canonical` for what goes in and out.
@@ -103,6 +107,8 @@ class Dialect:
     `adapt` makes a client's body fit for a provider that speaks the same dialect: the model's id, quirks, sealed state of other
     makers, `stream_options`; it answers the very same object where nothing had to change, and the names of what was dropped.
     `repair` answers None where a reply needs no mending. `names` maps fields of `canonical.Request` to the client's own words.
+    `lacks` tells what of the body a provider of the same dialect hasn't got although a translation can do without it: then the
+    request is translated to its own dialect.
     `read_*` raise VALIDATION_ERROR for bodies that are wrong and UNSUPPORTED_BY_MODEL for what has no meaning elsewhere.
     """
 
@@ -119,6 +125,7 @@ class Dialect:
     read_error: Callable[[int, bytes], GatewayError]
     write_error: Callable[[GatewayError, str], Json]
     names: dict[str, str]
+    lacks: Callable[[Json, Target], str] = _nothing
 
 
 _FOLDERS: dict[str, str] = {

@@ -29,7 +29,7 @@ def unseal(text: str) -> Opaque | None:
     maker, _, packed = text[len(PREFIX) :].rpartition(".")
     try:
         kind, data = orjson.loads(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-    except ValueError:
+    except (ValueError, TypeError):
         return None
     if not (maker and isinstance(kind, str) and isinstance(data, str)):
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.canonical import Json, OutputFormat, Request, Target
+from shared.canonical import CacheMark, Json, OutputFormat, Request, Target
 from shared.dialects import Written
 from shared.dialects.anthropic import fields
 from shared.dialects.anthropic.content import write_text
@@ -39,7 +39,7 @@ _REFUSED = {
 }
 _NOT_HERE = (
     *("frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
-    *("verbosity", "metadata", "cache_key"),
+    *("verbosity", "metadata"),
 )
 _HARMLESS = {"speed": "standard", "inference_geo": "global"}
 
@@ -233,9 +233,22 @@ def _write_rest(request: Request, body: Json, dropped: list[str]) -> None:
         body["service_tier"] = "auto" if request.service_tier == "auto" else "standard_only"
     elif request.service_tier:
         dropped.append("service_tier")
-    if request.cache:
-        body["cache_control"] = fields.write_mark(request.cache)
+    mark = request.cache or _implied_mark(request)
+    if mark:
+        body["cache_control"] = fields.write_mark(mark)
     dropped += [name for name in _NOT_HERE if getattr(request, name) not in (None, "", {})]
+
+
+def _implied_mark(request: Request) -> CacheMark | None:
+    """Other APIs cache without being asked: a conversation that goes on, or has a cache key, gets the automatic mark
+    (https://platform.claude.com/docs/en/build-with-claude/prompt-caching); a single question would only pay for the write."""
+    goes_on = bool(request.cache_key) or any(turn.role == "assistant" for turn in request.turns)
+    return CacheMark() if goes_on and not _has_marks(request) else None
+
+
+def _has_marks(request: Request) -> bool:
+    blocks = (*request.system, *request.tools, *(block for turn in request.turns for block in turn.blocks))
+    return any(getattr(block, "cache", None) is not None for block in blocks)
 
 
 def _limit_marks(body: Json, dropped: list[str]) -> None:

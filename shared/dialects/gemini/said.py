@@ -52,7 +52,7 @@ class Said:
         self._names = names
         self._target = target
         self._dropped = dropped
-        self._carried: Opaque | None = None  # a signature that came alone: its part, which could not carry it, follows
+        self._carried: list[Opaque] = []  # signatures that came alone: their parts, which could not carry them, follow
         self._shadows = 0  # calls of Google's tools to come, whose parts are written already
 
     def add(self, blocks: Iterable[Block]) -> None:
@@ -71,20 +71,21 @@ class Said:
                     self._media(block)
                 case _:
                     raise invalid("messages: a tool result can't stand in a message of the assistant.", "messages")
-        if self._carried and self._carried.kind == SIGNATURE:
+        if any(carried.kind == SIGNATURE for carried in self._carried):
             self._sign({"text": ""}, "")
-        elif self._carried:
+        if self._carried:
+            self._carried.clear()
             self._dropped["reasoning"] = None
 
     def _sign(self, part: Json, signature: str, carried_as: str = SIGNATURE) -> None:
-        """Adds a part, with its own signature or the one of its kind that was carried here."""
-        carried, self._carried = self._carried, None
+        """Adds a part, with its own signature or the first of its kind that was carried here."""
+        if not signature:
+            carried = next((one for one in self._carried if one.kind == carried_as), None)
+            if carried is not None:
+                self._carried.remove(carried)
+                signature = carried.data
         if signature:
             part["thoughtSignature"] = signature
-        elif carried and carried.kind == carried_as:
-            part["thoughtSignature"] = carried.data
-        elif carried:
-            self._dropped["reasoning"] = None
         self.parts.append(part)
 
     def _own(self, opaque: Opaque | None, *kinds: str) -> Opaque | None:
@@ -111,7 +112,7 @@ class Said:
             signed = {"thoughtSignature": own.data} if own.data else {}
             self.parts.append({"text": block.text, "thought": True, **signed})
         elif own.data:
-            self._carried = own
+            self._carried.append(own)
 
     def _text(self, block: Text) -> None:
         if block.citations:

@@ -11,7 +11,7 @@ from shared.dialects.openai_responses.response import read_response, write_respo
 from shared.dialects.openai_responses.stream_reader import StreamReader
 from shared.dialects.openai_responses.stream_writer import StreamWriter
 
-__all__ = ["DIALECT", "foreign_tools"]
+__all__ = ["DIALECT"]
 
 DIALECT = Dialect(
     api="responses",
@@ -26,6 +26,7 @@ DIALECT = Dialect(
     repair=repair,
     read_error=read_error,
     write_error=write_error,
+    lacks=foreign_tools,
     names={
         "turns": "input",
         "system": "instructions",

@@ -94,6 +94,8 @@ class History:
                     self.items.append(self._call(block))
                 case HostedCall():
                     self._hosted(block)
+                case Image():
+                    self.dropped.append("image")
                 case _:
                     kind = type(block).__name__
                     raise unsupported(f"The Responses API has no {kind} in the assistant's own turns.", "input")
