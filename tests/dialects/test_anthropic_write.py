@@ -68,7 +68,7 @@ def test_what_this_api_lacks_is_named() -> None:
     )
     assert written.dropped == (
         *("store", "user", "service_tier", "frequency_penalty", "presence_penalty", "seed", "logit_bias"),
-        *("logprobs", "verbosity", "metadata", "cache_key"),
+        *("logprobs", "verbosity", "metadata"),
     )
     assert set(written.body) == {"model", "max_tokens", "messages"}
 
@@ -215,3 +215,17 @@ def test_a_long_conversation_is_quick() -> None:
         MESSAGES.write_request(MESSAGES.read_request(body), NEW)
         best = min(best, time.process_time() - began)
     assert best < 0.015
+
+
+def test_a_conversation_that_goes_on_is_cached_without_being_asked() -> None:
+    """As OpenAI's clients are used to: https://platform.claude.com/docs/en/build-with-claude/prompt-caching."""
+    question = Turn("user", (Text("Hi"),))
+    going_on = (question, Turn("assistant", (Text("Hello"),)), Turn("user", (Text("And?"),)))
+    marked = (*going_on[:2], Turn("user", (Text("And?", cache=CacheMark("1h")),)))
+    for request, mark in [
+        (Request("m", (question,)), None),
+        (Request("m", (question,), cache_key="k"), {"type": "ephemeral"}),
+        (Request("m", going_on), {"type": "ephemeral"}),
+        (Request("m", marked), None),
+    ]:
+        assert write(request).body.get("cache_control") == mark
