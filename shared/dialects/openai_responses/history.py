@@ -10,6 +10,7 @@ import orjson
 from shared.canonical import (
     Block,
     HostedCall,
+    Image,
     Json,
     Request,
     Target,
