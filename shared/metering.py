@@ -10,21 +10,29 @@ from shared.store import Cost, Tokens
 
 _MILLION = 1_000_000
 _STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+_MOST_TOKENS = 1_000_000_000
+_MOST_SEARCHES = 10_000
+"""No request comes near these; a provider that reports more has erred, and its row must still fit the store and its sums."""
 CHARS_PER_TOKEN = 4
 """A rule of thumb for text that nobody counted."""
 
 
 def tokens_of(usage: Usage) -> Tokens:
     """Usage, in which input includes the cached part, as disjoint classes. Counts that contradict each other never go below 0."""
-    read, write_5m, write_1h = max(usage.cache_read, 0), max(usage.cache_write_5m, 0), max(usage.cache_write_1h, 0)
+    read, write_5m, write_1h = _count(usage.cache_read), _count(usage.cache_write_5m), _count(usage.cache_write_1h)
+    output = _count(usage.output)
     return Tokens(
-        input=max(usage.input - read - write_5m - write_1h, 0),
+        input=_count(usage.input - read - write_5m - write_1h),
         cache_read=read,
         cache_write_5m=write_5m,
         cache_write_1h=write_1h,
-        output=max(usage.output, 0),
-        reasoning=min(max(usage.reasoning, 0), max(usage.output, 0)),
+        output=output,
+        reasoning=min(_count(usage.reasoning), output),
     )
+
+
+def _count(tokens: int) -> int:
+    return min(max(tokens, 0), _MOST_TOKENS)
 
 
 def estimated_tokens(chars: int) -> int:
@@ -59,7 +67,7 @@ def cost_of(usage: Usage, price: Price, at: datetime, surcharge_ppm: int = 0) ->
         tokens.cache_read * _or(rates.cache_read, rates.input),
         tokens.cache_write_5m * write_5m + tokens.cache_write_1h * _or(rates.cache_write_1h, write_5m),
         (tokens.output - audio_out) * rates.output + audio_out * _or(rates.audio_output, rates.output),
-        max(usage.web_searches, 0) * (rates.web_search or 0) * _MILLION,
+        min(max(usage.web_searches, 0), _MOST_SEARCHES) * (rates.web_search or 0) * _MILLION,
     )
     return Cost(*(_rounded(part, surcharge_ppm) for part in parts))
 
