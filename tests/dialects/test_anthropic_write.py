@@ -70,7 +70,7 @@ def test_what_this_api_lacks_is_named() -> None:
         *("store", "user", "service_tier", "frequency_penalty", "presence_penalty", "seed", "logit_bias"),
         *("logprobs", "verbosity", "metadata"),
     )
-    assert set(written.body) == {"model", "max_tokens", "messages"}
+    assert set(written.body) == {"model", "max_tokens", "messages", "cache_control"}
 
 
 def test_what_is_mapped() -> None:
@@ -222,10 +222,10 @@ def test_a_conversation_that_goes_on_is_cached_without_being_asked() -> None:
     question = Turn("user", (Text("Hi"),))
     going_on = (question, Turn("assistant", (Text("Hello"),)), Turn("user", (Text("And?"),)))
     marked = (*going_on[:2], Turn("user", (Text("And?", cache=CacheMark("1h")),)))
-    for request, mark in [
-        (Request("m", (question,)), None),
-        (Request("m", (question,), cache_key="k"), {"type": "ephemeral"}),
-        (Request("m", going_on), {"type": "ephemeral"}),
-        (Request("m", marked), None),
+    for turns, key, mark in [
+        ((question,), "", None),
+        ((question,), "k", {"type": "ephemeral"}),
+        (going_on, "", {"type": "ephemeral"}),
+        (marked, "", None),
     ]:
-        assert write(request).body.get("cache_control") == mark
+        assert write(NEW, turns, cache_key=key).body.get("cache_control") == mark
