@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount
 import functions
 from shared.context import DEMO, Gateway, build, close
 from shared.logs import configure
+from shared.receipts.worker import worker_for
 from shared.settings import Settings
 from shared.web import serve
 
@@ -44,9 +45,14 @@ def create() -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.gateway = gateway
         housekeeping = asyncio.create_task(_keep_house(gateway))
+        receipts = worker_for(settings, gateway.store, gateway.clock)
+        if receipts is not None:
+            receipts.start()
         try:
             yield
         finally:
+            if receipts is not None:
+                await receipts.stop(settings.shutdown_grace)
             housekeeping.cancel()
             with suppress(asyncio.CancelledError):
                 await housekeeping

@@ -9,7 +9,7 @@ from shared.store.outbox import Delivery, Entry, Receipt, ReceiptState
 
 _RECEIPT = "request_id, request_hash, owner, delegate, provider_id, model_id, prompt_tokens, completion_tokens"
 _PROGRESS = "state, attempts, due, since, sent_at, nonce, tx_hash, error"
-_ADD = f"INSERT OR IGNORE INTO outbox ({_RECEIPT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_ADD = f"INSERT INTO outbox ({_RECEIPT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING"  # noqa: S608
 _PUT = (
     "UPDATE outbox SET state = ?, attempts = ?, due = ?, since = ?, sent_at = ?, nonce = ?, tx_hash = ?, error = ?"
     " WHERE request_id = ? AND state != 'logged'"
