@@ -242,6 +242,23 @@ def test_adapting_never_fails(body: dict[str, Any], more: dict[str, Any]) -> Non
     DIALECT.repair({**body, **more}, EVERY_QUIRK)
 
 
+@pytest.mark.parametrize(
+    ("fields", "lacking", "lacking_at_openai"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto"}, "", ""),
+        ({"tools": [{"type": "custom", "custom": {"name": "p"}}]}, "tools.custom", ""),
+        ({"tools": [{"type": "function", "function": {"name": "n" * 65}}]}, "tools.name", "tools.name"),
+        ({"tools": [{"type": "function", "function": {"name": "a.b"}}]}, "tools.name", "tools.name"),
+        ({"functions": [{"name": "f"}]}, "functions", ""),
+        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools", ""),
+        ({"tools": [7, {"function": 7}], "functions": []}, "", ""),
+    ],
+)
+def test_what_can_only_be_served_in_translation(fields: dict[str, Any], lacking: str, lacking_at_openai: str) -> None:
+    assert DIALECT.lacks(ask(**fields), target()) == lacking
+    assert DIALECT.lacks(ask(**fields), target("custom_tools")) == lacking_at_openai
+
+
 # ── repair ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.dialects import Dialect
 from shared.dialects.openai_chat.adapt import adapt
 from shared.dialects.openai_chat.errors import read_error, write_error
+from shared.dialects.openai_chat.lane import lacks
 from shared.dialects.openai_chat.meter import Meter
 from shared.dialects.openai_chat.repair import repair
 from shared.dialects.openai_chat.request import read_request, write_request
@@ -24,6 +25,7 @@ DIALECT = Dialect(
     repair=repair,
     read_error=read_error,
     write_error=write_error,
+    lacks=lacks,
     names={
         "cache": "prompt_cache_options",
         "cache_key": "prompt_cache_key",
