@@ -12,6 +12,7 @@ from catalog.load import load
 from catalog.types import Catalog, Provider
 from shared.budget import Budgets
 from shared.callers import Callers, ContractWallet
+from shared.conversations import Conversations, Habits
 from shared.health import Health
 from shared.keys import Keys
 from shared.keys.chain import ChainKeys
@@ -19,6 +20,7 @@ from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource
 from shared.keys.rpc import Rpc
 from shared.keys.wallets import ContractWallets
+from shared.routing import HABITUAL_OUTPUT
 from shared.settings import Settings, environment
 from shared.store import Store
 from shared.store.sqlite import SqliteStore
@@ -40,6 +42,8 @@ class Gateway:
     budgets: Budgets
     upstream: Upstream
     health: Health
+    conversations: Conversations
+    habits: Habits
     gateway_key: KeySource
     clock: Callable[[], float]
     receipts_on: bool = False
@@ -68,6 +72,8 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
         budgets=Budgets(store, clock, settings.upstream_timeout + settings.stream_idle_timeout),
         upstream=Upstream(Limits(settings.upstream_connect_timeout, settings.upstream_timeout)),
         health=Health(settings.cooldown_seconds),
+        conversations=Conversations(),
+        habits=Habits(HABITUAL_OUTPUT),
         gateway_key=gateway_key,
         clock=clock,
         receipts_on=settings.receipts_on,

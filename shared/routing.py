@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalog.types import Catalog, Endpoint, Match, Model, Offer, Provider
@@ -45,17 +45,29 @@ _CACHED_PERCENT = 75
 """Share of a running conversation's prompt that a warm cache holds."""
 
 
-def shape_of(body: Json, size: int) -> Shape:
-    """The size of a request in any client API, from its parsed body and its length in bytes."""
+_STEADY = (100_000, 20_000, 250_000)
+"""Prompts up to the first count as the second when providers are compared for a conversation, longer ones as the third."""
+
+
+def steady(shape: Shape) -> Shape:
+    """A shape that stays the same from turn to turn, so that a growing conversation isn't moved by a comparison of prices."""
+    short, usual, long = _STEADY
+    size = usual if shape.input <= short else long
+    return replace(shape, input=size, cached=size * _CACHED_PERCENT // 100, output=HABITUAL_OUTPUT)
+
+
+def shape_of(body: Json, size: int, habit: int = HABITUAL_OUTPUT) -> Shape:
+    """The size of a request in any client API, from its parsed body and its length in bytes; `habit` is what the model's replies
+    usually take."""
     tokens = estimated_tokens(size)
     limits = (body.get("max_completion_tokens"), body.get("max_output_tokens"), body.get("max_tokens"))
-    limit = next((value for value in limits if isinstance(value, int) and value > 0), HABITUAL_OUTPUT)
+    limit = next((value for value in limits if isinstance(value, int) and value > 0), habit)
     turns = body.get("messages", body.get("input"))
     goes_on = isinstance(turns, list) and len(turns) > 2
     return Shape(
         input=tokens,
         cached=tokens * _CACHED_PERCENT // 100 if goes_on else 0,
-        output=min(limit, HABITUAL_OUTPUT),
+        output=min(limit, habit),
         tools=bool(body.get("tools") or body.get("functions")),
         reasoning=not _reasoning_is_off(body),
     )
@@ -71,7 +83,8 @@ def _reasoning_is_off(body: Json) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way to serve a request. `estimate` is nano-dollars, None where no price is known."""
+    """One way to serve a request. `estimate` is what it may cost in nano-dollars, None where no price is known; `rank` is the figure
+    by which it is compared with others."""
 
     model: Model
     offer: Offer
@@ -79,6 +92,7 @@ class Route:
     endpoint: Endpoint
     native: bool
     estimate: int | None = None
+    rank: int = 0
     retired: bool = False  # the maker has turned the model off; others may still serve it
 
     @property
@@ -102,9 +116,17 @@ def _makes(provider: Provider, model: Model) -> bool:
 
 
 def candidates(
-    match: Match, catalog: Catalog, offered: Iterable[str], client: Api, shape: Shape, at: datetime
+    match: Match,
+    catalog: Catalog,
+    offered: Iterable[str],
+    client: Api,
+    shape: Shape,
+    at: datetime,
+    goes_on: bool = False,
 ) -> list[Route]:
-    """All routes over the providers in `offered`, one for each offer, the best first."""
+    """All routes over the providers in `offered`, one for each offer, the best first. `goes_on`: this is a conversation, whose
+    turns are compared by what doesn't change between them."""
+    compared = steady(shape) if goes_on else shape
     usable = frozenset(offered) & frozenset(match.pinned or catalog.providers)
     routes: list[Route] = []
     for offer in match.model.offers:
@@ -116,7 +138,9 @@ def candidates(
             continue
         estimate = estimate_of(offer, provider, shape, at)
         retired = match.model.retires is not None and match.model.retires <= at.date() and _makes(provider, match.model)
-        routes.append(Route(match.model, offer, provider, provider.endpoints[api], api == client, estimate, retired))
+        rank = estimate if compared is shape else estimate_of(offer, provider, compared, at)
+        endpoint = provider.endpoints[api]
+        routes.append(Route(match.model, offer, provider, endpoint, api == client, estimate, rank or 0, retired))
     return ranked(routes, match.pinned)
 
 
@@ -152,7 +176,7 @@ def ranked(routes: Sequence[Route], pinned: tuple[str, ...] = ()) -> list[Route]
             route.retired,
             preferred is not None and route.provider.id != preferred,
             route.estimate is None,
-            route.estimate or 0,
+            route.rank,
             not route.native,
             not route.first_party,
             route.provider.id,
