@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from shared.canonical import Json
 from shared.errors import Code, GatewayError, invalid
@@ -54,7 +54,7 @@ def read_budget(body: Mapping[str, object]) -> Budget:
         raise invalid("`amountUsd` must be a number of dollars, or null.", "amountUsd")
     try:
         nano = Decimal(str(amount)) * 1_000_000_000
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one beyond any decimal
         raise invalid("`amountUsd` must be a number of dollars, or null.", "amountUsd") from None
     if not nano.is_finite() or not 0 <= nano <= MOST_DOLLARS * 1_000_000_000:
         raise invalid(f"`amountUsd` must be between 0 and {MOST_DOLLARS}.", "amountUsd")

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from shared.canonical import Json
@@ -15,7 +15,7 @@ from shared.errors import invalid
 from shared.metering import dollars, exact_dollars
 from shared.store import Scope, Totals, UsageQuery, UsageRow
 
-_WEEK = timedelta(days=7)
+_WEEK_MS = 7 * 86_400_000
 _DEFAULT_ROWS = 1000
 _MOST_ROWS = 100_000
 _CSV = (
@@ -38,38 +38,34 @@ class Report:
 def read_report(query: Mapping[str, str], scope: Scope, who: str | None, now: float) -> Report:
     """From the query string. Times are RFC 3339; one without an offset is meant in `timezone`. Raises VALIDATION_ERROR."""
     zone = _zone(query.get("timezone") or "UTC")
-    end = _time(query, "endTime", zone) or datetime.fromtimestamp(now, UTC) + timedelta(seconds=1)
-    start = _time(query, "startTime", zone) or end - _WEEK
+    end = _time(query, "endTime", zone, int(now * 1000) + 1000)
+    start = _time(query, "startTime", zone, max(end - _WEEK_MS, 0))
     if start >= end:
         raise invalid("`startTime` must be before `endTime`.", "startTime")
     form = query.get("format", "json")
     if form not in ("json", "csv"):
         raise invalid("`format` may be `json` or `csv`.", "format")
-    asked = UsageQuery(_ms(start), _ms(end), who, _limit(query.get("limit")), with_strangers=scope == "all")
+    asked = UsageQuery(start, end, who, _limit(query.get("limit")), with_strangers=scope == "all")
     return Report(asked, scope, zone, form == "csv")
 
 
 def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):  # also ZoneInfoNotFoundError
-        raise invalid("`timezone` must be an IANA name such as `Europe/Berlin` or `UTC`.", "timezone") from None
-    except KeyError:
+    except (KeyError, ValueError, OSError):  # unknown, a path, a folder
         raise invalid("`timezone` must be an IANA name such as `Europe/Berlin` or `UTC`.", "timezone") from None
 
 
-def _time(query: Mapping[str, str], name: str, zone: tzinfo) -> datetime | None:
+def _time(query: Mapping[str, str], name: str, zone: tzinfo, default: int) -> int:
+    """Milliseconds since 1970, which nothing comes before."""
     text = query.get(name)
     if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign that the query string made a blank
+        return default
+    try:  # a blank is a plus sign that the query string decoded
+        moment = datetime.fromisoformat(text.upper().replace(" ", "+"))
     except ValueError:
         raise invalid(f"`{name}` must be a time in RFC 3339, such as 2026-11-24T00:00:00Z.", name) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
-
-
-def _ms(moment: datetime) -> int:
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
     return max(int(moment.timestamp() * 1000), 0)
 
 
