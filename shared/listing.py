@@ -14,6 +14,7 @@ from shared.errors import Code, GatewayError, invalid
 _UNDATED = date(2024, 1, 1)
 """Shown where nobody says when a model was released: both shapes demand a time."""
 MOST = 1000
+_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,27 @@ class Page:
 
 def listed(catalog: Catalog, preferred: Sequence[str] | None, query: Mapping[str, str]) -> Page:
     """The preferred models in their order (None: all), filtered by `provider`, `endpoint`, `search`, cut by `limit` and `offset`
-    (or Anthropic's `after_id`). Raises VALIDATION_ERROR."""
+    (or Anthropic's `after_id` and `before_id`). Raises VALIDATION_ERROR."""
     if preferred is None:
         entries = [_entry(catalog, model.id, Match(model)) for model in catalog.models.values()]
     else:
         matches = [(name, catalog.find(name)) for name in preferred]
         entries = [_entry(catalog, name, match) for name, match in matches if match is not None]
     chosen = [entry for entry in entries if entry.providers and _wanted(entry, catalog, query)]
-    start = _number(query, "offset", 0)
-    if after := query.get("after_id"):
-        names = [entry.name for entry in chosen]
-        start = names.index(after) + 1 if after in names else len(names)
-    limit = _number(query, "limit", MOST)
-    page = chosen[start : start + limit]
-    return Page(tuple(page), len(chosen), start + limit < len(chosen))
+    limit = _number(query, "limit", MOST, least=1)
+    if before := query.get("before_id"):
+        end = _place(chosen, before, 0)
+        start = max(end - limit, 0)
+        return Page(tuple(chosen[start:end]), len(chosen), start > 0)
+    after = query.get("after_id")
+    start = _place(chosen, after, len(chosen)) + 1 if after else _number(query, "offset", 0)
+    return Page(tuple(chosen[start : start + limit]), len(chosen), start + limit < len(chosen))
+
+
+def _place(entries: Sequence[Entry], name: str, otherwise: int) -> int:
+    """Where the entry of this name stands, also by the alias that `write_model` shows to Anthropic's clients."""
+    known = (name, name.removeprefix(PICKER_PREFIX))
+    return next((place for place, entry in enumerate(entries) if entry.name in known), otherwise)
 
 
 def _entry(catalog: Catalog, name: str, match: Match) -> Entry:
@@ -79,12 +87,12 @@ def _apis(entry: Entry) -> tuple[str, ...]:
     return tuple(sorted({api for offer in offers for api in offer.apis if api != "gemini"}))
 
 
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
+def _number(query: Mapping[str, str], name: str, default: int, least: int = 0) -> int:
     text = query.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or int(text[:10]) > MOST * MOST:
-        raise invalid(f"`{name}` must be a whole number.", name)
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= least):
+        raise invalid(f"`{name}` must be a whole number from {least} on.", name)
     return int(text)
 
 
