@@ -10,9 +10,10 @@ import typer
 from click.exceptions import ClickException
 from pydantic import ValidationError
 
-from cli import account, show, walk
+from cli import account, routes, show, walk
 from cli.client import CommandError
 from cli.config import save_token, saved_token
+from cli.run import add_to as add_agents_to
 from shared.version import VERSION
 
 app = typer.Typer(
@@ -24,7 +25,9 @@ app = typer.Typer(
 )
 account.add_to(app)
 show.add_to(app)
+routes.add_to(app)
 walk.add_to(app)
+add_agents_to(app)
 
 
 @app.command()

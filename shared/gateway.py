@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 from anyio import CancelScope
 
-from shared.attempts import Attempt, first_answer, pair
-from shared.callers import Caller
-from shared.choosing import Choice, choose
+from shared.attempts import first_answer
+from shared.choosing import choose
 from shared.context import Gateway
-from shared.conversations import key_of, maker_in
 from shared.delivery import deliver, end
 from shared.dialects import Dialect
-from shared.errors import Code, GatewayError, invalid, unsupported
+from shared.errors import Code, GatewayError, invalid
 from shared.exchange import ClientGoneError, Exchange
-from shared.keys import Opened, Want
 from shared.ledger import Ledger, request_id
 from shared.plan import Ask
-from shared.routing import Route, candidates, shape_of, with_keys
+from shared.selection import remember, usable_routes
 
 log = logging.getLogger("ekai.gateway")
 
@@ -88,36 +84,6 @@ def require_content(ask: Ask) -> None:
         raise invalid("`input` must be a string or a list of items, and must not be empty.", field)
     if not isinstance(value, list) or not value:
         raise invalid("`messages` must be a list with at least one message.", field)
-
-
-async def usable_routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) -> tuple[list[Route], Opened]:
-    """The routes whose keys the caller may use, the best first."""
-    moment = datetime.fromtimestamp(gateway.clock(), UTC)
-    key = key_of(caller.address, ask)
-    shape = shape_of(ask.body, len(ask.raw), gateway.habits.output(choice.match.model.id))
-    offered, api = gateway.catalog.providers, ask.client.api
-    routes = candidates(
-        choice.match, gateway.catalog, offered, api, shape, moment, goes_on=key is not None or shape.tools
-    )
-    if not routes:
-        raise unsupported(f"No provider here serves `{choice.name}` over this API or a translation of it.", "model")
-    wants = [Want(route.provider.id, (*route.names, choice.name)) for route in routes]
-    opened = await gateway.keys.open(caller.owner, caller.address, wants)
-    usable = with_keys(routes, choice.match, opened.keys)
-    if not usable:
-        raise GatewayError(Code.SECRET_NOT_FOUND, f"The owner has no key for a provider that serves `{choice.name}`.")
-    now = gateway.clock()
-    home = gateway.conversations.provider(key, now) or maker_in(ask.raw)
-    usable.sort(key=lambda route: (gateway.health.out(pair(route, opened), now), route.provider.id != home))
-    return usable, opened
-
-
-def remember(gateway: Gateway, caller: Caller, ask: Ask, attempt: Attempt) -> None:
-    """Where this conversation was served, and how long the reply was."""
-    route, usage = attempt.plan.route, attempt.relay.usage
-    gateway.conversations.keep(key_of(caller.address, ask), route.provider.id, ask.raw, gateway.clock())
-    if usage is not None and attempt.relay.ended:
-        gateway.habits.learn(route.model.id, usage.output)
 
 
 async def _refuse(exchange: Exchange, client: Dialect, ledger: Ledger, error: GatewayError) -> None:

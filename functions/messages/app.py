@@ -10,8 +10,9 @@ from shared.context import Gateway
 from shared.counting import count
 from shared.dialects import dialect
 from shared.exchange import Exchange
-from shared.gateway import require_content, usable_routes
+from shared.gateway import require_content
 from shared.plan import Ask
+from shared.selection import usable_routes
 from shared.web import Completion, Endpoint, Reply, serve
 
 

@@ -97,7 +97,8 @@ def test_the_others(provider: Provider, token: str) -> None:
         "rofl_pubkey": ("GET", "/rofl/public-key"), "budget": ("GET", "/budget"), "preferences": ("GET", "/user/preferences"),
         "auth": ("POST", "/auth/logout"),
     }  # fmt: skip
-    assert set(answers) | set(COMPLETIONS) == set(NAMES)
+    assert set(answers) | {"route"} | set(COMPLETIONS) == set(NAMES)
+    assert invoke("route", "POST", "/v1/route", CHAT.body(), token=token)[0] == 200
     for name, asked in answers.items():
         status, body = invoke(name, *asked, token=token)
         assert status in (200, 204), (name, body)

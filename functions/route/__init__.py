@@ -1,0 +1,1 @@
+"""Which provider would serve a request, and why."""
