@@ -450,7 +450,7 @@ EFFORTS: list[tuple[Flags, Reasoning, dict[str, Any], bool]] = [
     (ALL, Reasoning(mode="enabled", budget=8192), {"reasoning_effort": "medium"}, True),
     (ALL, Reasoning(mode="enabled", budget=24576), {"reasoning_effort": "high"}, True),
     (ALL, Reasoning(mode="enabled", budget=31999), {"reasoning_effort": "xhigh"}, True),
-    (ALL, Reasoning(mode="adaptive"), {}, True),
+    (ALL, Reasoning(mode="adaptive"), {"reasoning_effort": "medium"}, True),
     (
         Flags(thinking="effort", effort=("low", "high", "xhigh", "max")),
         Reasoning("max"),

@@ -595,8 +595,8 @@ def test_output_limits() -> None:
         (Reasoning(mode="enabled", budget=1024), {"effort": "low", "summary": "auto"}),
         (Reasoning(mode="enabled", budget=8192), {"effort": "medium", "summary": "auto"}),
         (Reasoning(mode="enabled", budget=31999), {"effort": "xhigh", "summary": "auto"}),
-        (Reasoning(mode="adaptive", visible=False), None),
-        (Reasoning(mode="adaptive"), {"summary": "auto"}),
+        (Reasoning(mode="adaptive", visible=False), {"effort": "medium"}),
+        (Reasoning(mode="adaptive"), {"effort": "medium", "summary": "auto"}),
     ],
 )
 def test_reasoning(wanted: Reasoning, sent: Json | None) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from shared.canonical import (
     Block,
-    Event,
     HostedCall,
     Json,
     Opaque,

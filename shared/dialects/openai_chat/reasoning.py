@@ -31,8 +31,10 @@ def wanted(reasoning: Reasoning) -> Effort | None:
     """The level that the client asked for, in whatever words; None: it didn't say."""
     if reasoning.mode == "disabled":
         return "none"
-    if reasoning.effort or reasoning.budget is None:
+    if reasoning.effort:
         return reasoning.effort
+    if reasoning.budget is None:
+        return "medium" if reasoning.mode else None  # some models don't think unless a level is named
     return next((level for most, level in _BUDGETS if reasoning.budget <= most), "xhigh")
 
 

@@ -172,9 +172,11 @@ def _write_reasoning(wanted: Reasoning, target: Target, body: Json, dropped: lis
 def _level(wanted: Reasoning) -> Effort | None:
     if wanted.mode == "disabled":
         return "none"
-    if wanted.effort is not None or wanted.budget is None:
+    if wanted.effort is not None:
         return wanted.effort
     budget = wanted.budget
+    if budget is None:
+        return "medium" if wanted.mode else None  # some models don't think unless a level is named
     return next((level for most, level in _BUDGETS if budget <= most), "xhigh")
 
 
