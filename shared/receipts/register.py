@@ -86,7 +86,7 @@ class Register:
 
     async def send(self, raws: Iterable[bytes]) -> list[Answer]:
         """Hands signed transactions to the node, in order. An answer is a hash or a Fault."""
-        return await self._ask([Ask("eth_sendRawTransaction", (f"0x{raw.hex()}",)) for raw in raws])
+        return await self._once([Ask("eth_sendRawTransaction", (f"0x{raw.hex()}",)) for raw in raws])
 
     async def outcome(self, tx_hash: str) -> bool | None:
         """Whether a transaction succeeded; None where no block has it."""
@@ -114,8 +114,15 @@ class Register:
         await self._rpc.close()
 
     async def _ask(self, calls: Sequence[Ask]) -> list[Answer]:
+        """Reads, at the second try if need be: a step needs several answers in a row."""
         if not calls:
             return []
+        try:
+            return await self._rpc.ask(calls)
+        except RpcError:
+            return await self._once(calls)
+
+    async def _once(self, calls: Sequence[Ask]) -> list[Answer]:
         try:
             return await self._rpc.ask(calls)
         except RpcError as error:
