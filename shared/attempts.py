@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import isnan
 
 from shared.choosing import Choice
 from shared.context import Gateway
@@ -47,23 +48,18 @@ async def first_answer(
     attempts, or the first refusal where nothing could be sent."""
     failures: list[tuple[Route, GatewayError]] = []
     refusal: GatewayError | None = None
-    try:
-        async with asyncio.timeout(gateway.settings.upstream_timeout):
-            for route in routes:
-                if ledger.attempts == gateway.settings.max_attempts:
-                    break
-                try:
-                    planned = plan(ask, route, opened.keys[route.provider.id])
-                except GatewayError as error:
-                    refusal = refusal or error
-                    continue
-                tried = await _attempt(gateway, ask, choice, planned, opened, ledger)
-                if isinstance(tried, Attempt):
-                    return tried
-                failures.append((route, tried))
-    except TimeoutError:
-        seconds = f"{gateway.settings.upstream_timeout:g}"
-        raise GatewayError(Code.PROVIDER_ERROR, f"No provider answered within {seconds} seconds.", status=504) from None
+    for route in routes:
+        if ledger.attempts == gateway.settings.max_attempts:
+            break
+        try:
+            planned = plan(ask, route, opened.keys[route.provider.id])
+        except GatewayError as error:
+            refusal = refusal or error
+            continue
+        tried = await _attempt(gateway, ask, choice, planned, opened, ledger)
+        if isinstance(tried, Attempt):
+            return tried
+        failures.append((route, tried))
     if not failures:
         raise refusal or unsupported("No provider can serve this request.")
     raise _summed_up(failures)
@@ -98,22 +94,21 @@ def _judge(gateway: Gateway, route: Route, opened: Opened, error: GatewayError) 
     if error.code is not Code.PROVIDER_ERROR or not (error.status in _MOVES_ON or error.status >= 500):
         return False
     refused = error.status in _KEY_REFUSED
-    wait = _seconds(error.headers.get("retry-after", ""), gateway.clock())
+    wait = retry_after(error.headers.get("retry-after", ""), gateway.clock())
     gateway.health.failed(pair(route, opened), gateway.clock(), at_once=refused, wait=wait)
     return True
 
 
-def _seconds(retry_after: str, now: float) -> float | None:
-    if not retry_after:
-        return None
+def retry_after(text: str, now: float) -> float | None:
+    """The seconds that a provider asks for, in either form of https://www.rfc-editor.org/rfc/rfc9110#field.retry-after."""
     try:
-        return float(retry_after)
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(retry_after).timestamp() - now, 0.0)
-    except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return None if isnan(seconds) else max(seconds, 0.0)
 
 
 def _summed_up(failures: list[tuple[Route, GatewayError]]) -> GatewayError:
@@ -128,7 +123,18 @@ def _summed_up(failures: list[tuple[Route, GatewayError]]) -> GatewayError:
 
 
 async def _try(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
-    """Sends the call and reads until the reply has begun. Raises PROVIDER_ERROR; then nothing stays open."""
+    """An attempt within its time. Raises PROVIDER_ERROR; then nothing stays open."""
+    seconds = gateway.settings.upstream_timeout
+    try:
+        async with asyncio.timeout(seconds):
+            return await _begun(gateway, ask, choice, planned, ledger)
+    except TimeoutError:
+        message = f"The provider did not answer within {seconds:g} seconds."
+        raise GatewayError(Code.PROVIDER_ERROR, message, status=504) from None
+
+
+async def _begun(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
+    """Sends the call and reads until the reply has begun."""
     answer = await gateway.upstream.send(planned.call)
     try:
         if not 200 <= answer.status < 300:

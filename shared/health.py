@@ -9,6 +9,8 @@ from dataclasses import dataclass
 MOST = 10_000
 TOLERATED = 2
 """Failures in a row before a pair is left out (a refused key and a `retry-after` need only one)."""
+LONGEST = 3_600.0
+"""Seconds for which a provider is left alone at most, however long it asks for."""
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class Health:
         state = self._states.pop(pair, None) or _State()
         state.failures += 1
         if at_once or wait is not None or state.failures > TOLERATED:
-            state.out_until = now + max(wait or 0.0, self._cooldown if wait is None else 0.0)
+            state.out_until = now + (self._cooldown if wait is None else min(max(wait, 0.0), LONGEST))
         self._states[pair] = state
         while len(self._states) > MOST:
             self._states.popitem(last=False)
