@@ -10,7 +10,7 @@ import typer
 from click.exceptions import ClickException
 from pydantic import ValidationError
 
-from cli import account, routes, show, walk
+from cli import account, admin, grants, keys, owner, receipts, routes, show, walk
 from cli.client import CommandError
 from cli.config import save_token, saved_token
 from cli.run import add_to as add_agents_to
@@ -26,6 +26,11 @@ app = typer.Typer(
 account.add_to(app)
 show.add_to(app)
 routes.add_to(app)
+keys.add_to(app)
+owner.add_to(app)
+grants.add_to(app)
+receipts.add_to(app)
+admin.add_to(app)
 walk.add_to(app)
 add_agents_to(app)
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from shared.errors import GatewayError
 from shared.login import Login, check_times, digest, read_login, recover, refused
 from shared.settings import Settings
-from shared.store import Preferences, Session, Store
+from shared.store import Grant, Preferences, Session, Store
 
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _NO_TOKEN = "A token is needed: `Authorization: Bearer <token>` or `x-api-key: <token>`. `ekai login` gets one."
@@ -27,6 +27,7 @@ class Caller:
 
     address: str
     preferences: Preferences
+    grants: tuple[Grant, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -35,7 +36,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Issued:
     """A fresh token, shown once."""
 
     token: str
@@ -72,7 +73,7 @@ class Callers:
         for token in tokens:
             session = await self._session(token)
             if session is not None:
-                return Caller(session.address, session.preferences)
+                return Caller(session.address, session.preferences, session.grants)
         raise refused(_BAD_TOKEN)
 
     async def _session(self, token: str) -> Session | None:
@@ -88,7 +89,7 @@ class Callers:
         wanted = expected.get_secret_value().encode()
         return any(secrets.compare_digest(shown.encode(), wanted) for shown in tokens_in(headers))
 
-    async def login(self, body: object) -> Grant:
+    async def login(self, body: object) -> Issued:
         """A token for a signed login. Raises VALIDATION_ERROR and AUTHENTICATION_ERROR."""
         login, now = read_login(body), int(self.clock())
         check_times(login, now, self.settings.auth_token_ttl, self.settings.auth_max_message_age)
@@ -114,12 +115,12 @@ class Callers:
                 return
         raise refused("The signature isn't this address's.")
 
-    async def issue(self, address: str) -> Grant:
+    async def issue(self, address: str) -> Issued:
         """A token for an address that has proven itself."""
         token = secrets.token_hex(32)
         expires_at = int(self.clock()) + self.settings.auth_token_ttl
         await self.store.add_token(token_hash(token), address, expires_at)
-        return Grant(token, address, expires_at)
+        return Issued(token, address, expires_at)
 
     async def logout(self, headers: Mapping[str, str]) -> None:
         """Ends the tokens that the request carries."""

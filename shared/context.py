@@ -20,6 +20,7 @@ from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource
 from shared.keys.rpc import Rpc
 from shared.keys.wallets import ContractWallets
+from shared.pace import Pace
 from shared.routing import HABITUAL_OUTPUT
 from shared.settings import Settings, environment
 from shared.store import Store
@@ -44,6 +45,7 @@ class Gateway:
     health: Health
     conversations: Conversations
     habits: Habits
+    logins: Pace
     gateway_key: KeySource
     clock: Callable[[], float]
     receipts_on: bool = False
@@ -69,11 +71,18 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
         keys=keys,
         store=store,
         callers=Callers(store, settings, clock, contract_wallet),
-        budgets=Budgets(store, clock, settings.upstream_timeout + settings.stream_idle_timeout),
+        budgets=Budgets(
+            store,
+            clock,
+            settings.upstream_timeout + settings.stream_idle_timeout,
+            settings.rate_limit_requests,
+            settings.rate_limit_tokens,
+        ),
         upstream=Upstream(Limits(settings.upstream_connect_timeout, settings.upstream_timeout)),
         health=Health(settings.cooldown_seconds),
         conversations=Conversations(),
         habits=Habits(HABITUAL_OUTPUT),
+        logins=Pace(settings.login_attempts),
         gateway_key=gateway_key,
         clock=clock,
         receipts_on=settings.receipts_on,

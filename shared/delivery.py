@@ -97,6 +97,7 @@ def reply_headers(attempt: Attempt, choice: Choice, ledger: Ledger) -> dict[str,
         "x-ekai-model": choice.name,
         **passed_on(attempt.answer.headers),
     }
+    headers |= ledger.held.headers(ledger.at / 1000)
     if choice.substituted:
         headers["x-ekai-model-requested"] = ledger.model_requested
     if ledger.attempts > 1:

@@ -13,7 +13,9 @@ from shared.delivery import deliver, end
 from shared.dialects import Dialect
 from shared.errors import Code, GatewayError, invalid
 from shared.exchange import ClientGoneError, Exchange
+from shared.grants import check
 from shared.ledger import Ledger, request_id
+from shared.metering import estimated_tokens
 from shared.plan import Ask
 from shared.selection import remember, usable_routes
 
@@ -51,12 +53,16 @@ async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: 
     require_content(ask)
     choice = choose(caller.preferences, ask.model, gateway.catalog)
     ledger.model = choice.match.model.id
+    check(caller.grants, choice, gateway.catalog, gateway.clock())
     last, attempt, settings = b"", None, gateway.settings
     with CancelScope() as scope:
         watch = exchange.watch(scope, settings.ping_interval, settings.stream_idle_timeout)
         try:
             routes, opened = await usable_routes(gateway, caller, ask, choice)
-            await gateway.budgets.hold(ledger.id, ledger.at, routes[0].estimate)
+            tokens = estimated_tokens(len(ask.raw)) + gateway.habits.output(ledger.model)
+            ledger.held = await gateway.budgets.hold(
+                ledger.id, ledger.at, routes[0].estimate, caller.address, caller.grants, tokens
+            )
             attempt = await first_answer(gateway, ask, choice, routes, opened, ledger)
             last = await deliver(exchange, attempt, choice, ledger, watch)
         finally:

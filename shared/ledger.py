@@ -8,13 +8,14 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from shared.budget import Held
 from shared.callers import Caller
 from shared.canonical import Usage
 from shared.errors import GatewayError
 from shared.metering import cost_of, estimated_tokens, tokens_of
 from shared.plan import Plan
 from shared.receipts import hash_of, receipt_of
-from shared.store import GLOBAL, Cost, Outcome, Settlement, Store, UsageRow
+from shared.store import Cost, Outcome, Store, UsageRow
 
 access = logging.getLogger("ekai.access")
 log = logging.getLogger("ekai.ledger")
@@ -23,11 +24,6 @@ log = logging.getLogger("ekai.ledger")
 def request_id(now_ms: int) -> str:
     """32 hex digits that sort by time: 48 bits of milliseconds, 80 random ones."""
     return f"{now_ms:012x}{os.urandom(10).hex()}"
-
-
-def period_of(at_ms: int) -> str:
-    """The month in which a moment's spending counts (UTC): `2026-11`."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m")
 
 
 @dataclass(slots=True)
@@ -52,6 +48,7 @@ class Ledger:
     output_chars: int = 0
     usage: Usage | None = None
     row: UsageRow | None = None
+    held: Held = field(default_factory=Held)
 
     def first_byte(self) -> None:
         """The first byte of the reply is about to go out."""
@@ -118,7 +115,7 @@ class Ledger:
         await self._write(self.row)
 
     async def _write(self, row: UsageRow) -> None:
-        settlement = Settlement(((GLOBAL, period_of(row.at)),))
+        settlement = self.held.settlement(row.at, row.tokens.total)
         receipt = receipt_of(row) if row.request_hash else None
         try:
             await self.store.record(row, settlement, receipt)

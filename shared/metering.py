@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from catalog.types import Price, Rates
 from shared.canonical import Usage
@@ -90,3 +90,8 @@ def exact_dollars(nano: int) -> str:
     sign, nano = ("-", -nano) if nano < 0 else ("", nano)
     text = f"{sign}{nano // 1_000_000_000}.{nano % 1_000_000_000:09d}".rstrip("0")
     return text + "0" if text.endswith(".") else text
+
+
+def period_of(at_ms: int) -> str:
+    """The month in which a moment's spending counts (UTC): `2026-11`."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m")

@@ -11,6 +11,7 @@ from shared.choosing import Choice
 from shared.context import Gateway
 from shared.conversations import key_of, maker_in
 from shared.errors import Code, GatewayError, unsupported
+from shared.grants import allowed_providers
 from shared.keys import Opened, Want
 from shared.plan import Ask
 from shared.routing import Route, candidates, shape_of, with_keys
@@ -28,7 +29,7 @@ def possible_routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) 
     moment = datetime.fromtimestamp(gateway.clock(), UTC)
     shape = shape_of(ask.body, len(ask.raw), gateway.habits.output(choice.match.model.id))
     goes_on = shape.tools or key_of(caller.address, ask) is not None
-    offered, api = gateway.catalog.providers, ask.client.api
+    offered, api = allowed_providers(caller.grants, gateway.catalog.providers), ask.client.api
     routes = candidates(choice.match, gateway.catalog, offered, api, shape, moment, goes_on)
     if not routes:
         raise unsupported(f"No provider here serves `{choice.name}` over this API or a translation of it.", "model")

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     ping_interval: Seconds = 15
     max_attempts: int = Field(3, ge=1)
     cooldown_seconds: float = Field(30, ge=0)
+    rate_limit_requests: int | None = Field(None, gt=0)
+    rate_limit_tokens: int | None = Field(None, gt=0)
+    login_attempts: int = Field(30, ge=0)
     public_usage: Literal["on", "off"] = "on"
     max_body_bytes: int = Field(52_428_800, gt=0)
     shutdown_grace: Seconds = 30

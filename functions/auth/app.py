@@ -13,10 +13,12 @@ from shared.web import Endpoint, Reply, json_of, serve
 
 async def login(exchange: Exchange, gateway: Gateway) -> Reply:
     """`{address, expiration, signature}` -> `{token, address, expiresAt, expiresIn}` (seconds)."""
-    grant = await gateway.callers.login(await json_of(exchange, gateway))
+    client = exchange.scope.get("client")
+    gateway.logins.take(client[0] if client else "", gateway.clock())
+    issued = await gateway.callers.login(await json_of(exchange, gateway))
     ttl = gateway.settings.auth_token_ttl
-    address = checksum_address(grant.address)
-    body = {"token": grant.token, "address": address, "expiresAt": grant.expires_at, "expiresIn": ttl}
+    address = checksum_address(issued.address)
+    body = {"token": issued.token, "address": address, "expiresAt": issued.expires_at, "expiresIn": ttl}
     return Reply(body, headers={"cache-control": "no-store"})
 
 

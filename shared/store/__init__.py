@@ -26,12 +26,30 @@ class Preferences:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What an owner allows a delegate (`*`: everybody together). Nano-dollars for the money, None for no limit; `expires_at` is
+    seconds since 1970; addresses are lower-case."""
+
+    owner: str
+    delegate: str
+    daily: int | None = None
+    weekly: int | None = None
+    monthly: int | None = None
+    requests_per_minute: int | None = None
+    models: tuple[str, ...] | None = None
+    providers: tuple[str, ...] | None = None
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """What one look at the store tells of a token: who, until when, and that caller's preferences."""
+    """What one look at the store tells of a token: who, until when, that caller's preferences, and the grants that bind the call:
+    the payer's to this caller, and the payer's to everybody."""
 
     address: str
     expires_at: int
     preferences: Preferences
+    grants: tuple[Grant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +122,31 @@ class UsageRow:
     receipt: Delivery | None = None
 
 
+Unit = Literal["money", "requests", "tokens"]
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Money set aside for a request until its cost is known: at most `cap` may be spent by `spender` in `period`."""
+    """Something set aside for a request until it is known what it took: at most `cap` may be used by `spender` in `period`."""
 
     spender: str
-    period: str  # "2026-11"
+    period: str  # "2026-11", "2026-W48", "2026-11-24", "2026-11-24T22:50"
     amount: int
     cap: int
+    unit: Unit = "money"
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a request really cost those who have a cap: the hold goes, the cost is added."""
+    """What a request really took from those who have a cap: the holds go, its cost is added to `spenders`, and `counted` amounts
+    (requests, tokens) to theirs."""
 
     spenders: tuple[tuple[str, str], ...] = ()  # (spender, period)
+    counted: tuple[tuple[str, str, int], ...] = ()  # (spender, period, amount)
+
+
+Spending = Mapping[tuple[str, str], int]
+"""(spender, period) -> what was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +180,10 @@ class Totals:
 
 
 class CapReachedError(Exception):
-    """A hold didn't fit. `left` is what the cap still allows, in nano-dollars."""
+    """A hold didn't fit. `left` is what the cap still allows, in the hold's unit (money: nano-dollars)."""
 
     def __init__(self, hold: Hold, left: int) -> None:
-        super().__init__(f"{hold.spender} has {left} nano-dollars left in {hold.period}")
+        super().__init__(f"{hold.spender} has {left} left in {hold.period}")
         self.hold = hold
         self.left = left
 
@@ -202,8 +230,17 @@ class Store(Outbox, Protocol):
     async def spent(self, spender: str, period: str) -> int:
         """Nano-dollars that `spender` has spent in `period`."""
 
-    async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> None:
-        """Sets money aside, all or nothing. Raises CapReachedError."""
+    async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> Sequence[int]:
+        """Sets things aside, all or nothing; what is left of each cap then. Raises CapReachedError."""
+
+    async def grants(self, owner: str) -> Sequence[Grant]:
+        """All grants of an owner."""
+
+    async def put_grants(
+        self, owner: str, grants: Mapping[str, Grant | None], since: Mapping[str, tuple[str, int]]
+    ) -> None:
+        """Sets or (None) takes away grants by their delegates. `since`: for each money field the present window's name and its
+        beginning in milliseconds; what was spent in it before there was a cap is counted from the rows."""
 
     async def ready(self) -> None:
         """Returns when the store answers and can be written."""

@@ -6,12 +6,13 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 
 import orjson
 
 from shared.store import (
     Budget,
-    CapReachedError,
+    Grant,
     Hold,
     Preferences,
     Session,
@@ -20,6 +21,7 @@ from shared.store import (
     UsageQuery,
     UsageRow,
 )
+from shared.store import sqlite_caps as caps_sql
 from shared.store import sqlite_outbox as outbox_sql
 from shared.store import sqlite_usage as usage_sql
 from shared.store.outbox import Entry, Receipt, ReceiptState
@@ -37,8 +39,8 @@ _PUT_PREFERENCES = (
     " ON CONFLICT (address) DO UPDATE SET api_address = excluded.api_address, models = excluded.models,"
     " updated_at = excluded.updated_at"
 )
-_HELD = "SELECT coalesce(sum(amount), 0) FROM holds WHERE spender = ? AND period = ? AND expires_at > ?"
-_SPENT = "SELECT coalesce((SELECT spent FROM spending WHERE spender = ? AND period = ?), 0)"
+_MINUTE = "____-__-__T__:__"
+"""Periods of a minute are forgotten with what has expired."""
 
 
 class SqliteStore:
@@ -56,7 +58,8 @@ class SqliteStore:
         if row is None:
             return None
         address, expires_at, api_address, models, updated_at = row
-        return Session(address, expires_at, _preferences(address, api_address, models, updated_at))
+        grants = caps_sql.grants(self._reads, api_address or address, (address, "*"))
+        return Session(address, expires_at, _preferences(address, api_address, models, updated_at), grants)
 
     async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
         await self._write("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", token_hash, address, expires_at)
@@ -101,10 +104,18 @@ class SqliteStore:
         await self._write("INSERT OR REPLACE INTO budget VALUES (1, ?, ?)", budget.amount, budget.alert_only)
 
     async def spent(self, spender: str, period: str) -> int:
-        return int(self._reads.execute(_SPENT, (spender, period)).fetchone()[0])
+        return caps_sql.spent(self._reads, spender, period)
 
-    async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> None:
-        await self._writer.run(lambda connection: _hold(connection, request_id, holds, expires_at, now))
+    async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> Sequence[int]:
+        return await self._writer.run(lambda connection: caps_sql.hold(connection, request_id, holds, expires_at, now))
+
+    async def grants(self, owner: str) -> Sequence[Grant]:
+        return caps_sql.grants(self._reads, owner)
+
+    async def put_grants(
+        self, owner: str, grants: Mapping[str, Grant | None], since: Mapping[str, tuple[str, int]]
+    ) -> None:
+        await self._writer.run(lambda connection: caps_sql.put_grants(connection, owner, grants, since))
 
     async def lease(self, name: str, holder: str, now: int, until: int) -> bool:
         return await self._writer.run(lambda connection: outbox_sql.lease(connection, name, holder, now, until))
@@ -144,19 +155,8 @@ def _preferences(address: str, api_address: str | None, models: str | None, upda
     return Preferences(address, api_address, listed, updated_at or 0)
 
 
-def _hold(connection: sqlite3.Connection, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> None:
-    for hold in holds:
-        who = (hold.spender, hold.period)
-        spent = connection.execute(_SPENT, who).fetchone()[0]
-        held = connection.execute(_HELD, (*who, now)).fetchone()[0]
-        left = hold.cap - spent - held
-        if hold.amount > left:
-            raise CapReachedError(hold, left)
-        connection.execute(
-            "INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", (request_id, *who, hold.amount, expires_at)
-        )
-
-
 def _expire(connection: sqlite3.Connection, now: int) -> None:
     for table in ("tokens", "signatures", "holds"):
         connection.execute(f"DELETE FROM {table} WHERE expires_at <= ?", (now,))  # noqa: S608 (constant names)
+    minute = datetime.fromtimestamp(now - 120, UTC).strftime("%Y-%m-%dT%H:%M")
+    connection.execute("DELETE FROM spending WHERE period LIKE ? AND period < ?", (_MINUTE, minute))

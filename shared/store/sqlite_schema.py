@@ -60,6 +60,13 @@ CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER 
 """
 
 
+_M003 = """
+CREATE TABLE grants (
+    owner TEXT NOT NULL, delegate TEXT NOT NULL, limits TEXT NOT NULL, PRIMARY KEY (owner, delegate)
+) WITHOUT ROWID;
+"""
+
+
 @_migrations()
 def m001_initial(db: Database) -> None:
     """Tokens, preferences, usage and spending."""
@@ -70,6 +77,12 @@ def m001_initial(db: Database) -> None:
 def m002_receipts(db: Database) -> None:
     """Receipts on their way to the chain, and who may deliver them."""
     _execute(db, _M002)
+
+
+@_migrations()
+def m003_grants(db: Database) -> None:
+    """What owners allow their delegates."""
+    _execute(db, _M003)
 
 
 def _execute(db: Database, statements: str) -> None:

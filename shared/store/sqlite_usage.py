@@ -20,7 +20,7 @@ _SPEND = (
     "INSERT INTO spending VALUES (?, ?, ?) ON CONFLICT (spender, period) DO UPDATE SET spent = spent + excluded.spent"
 )
 _TOKENS = "input + cache_read + cache_write_5m + cache_write_1h + output"
-_COST = "coalesce(input_cost + cache_read_cost + cache_write_cost + output_cost + fees, 0)"
+COST = "coalesce(input_cost + cache_read_cost + cache_write_cost + output_cost + fees, 0)"
 _DAY = "strftime('%Y-%m-%d', at / 1000, 'unixepoch')"
 
 
@@ -31,6 +31,8 @@ def add(connection: sqlite3.Connection, row: UsageRow, settlement: Settlement, r
     for spender, period in settlement.spenders:
         if row.cost is not None and row.cost.total:
             connection.execute(_SPEND, (spender, period, row.cost.total))
+    for counted in settlement.counted:
+        connection.execute(_SPEND, counted)
     if settlement.spenders:
         connection.execute("DELETE FROM holds WHERE request_id = ?", (row.id,))
     if receipt is not None:
@@ -81,7 +83,7 @@ def totals(connection: sqlite3.Connection, query: UsageQuery) -> Totals:
     where, values = _where(query)
     day_where, day_values = _pruned_where(query)
     statement = (
-        f"SELECT provider, model, count(*), sum({_TOKENS}), sum({_COST}) FROM usage WHERE {where} GROUP BY 1, 2"  # noqa: S608
+        f"SELECT provider, model, count(*), sum({_TOKENS}), sum({COST}) FROM usage WHERE {where} GROUP BY 1, 2"  # noqa: S608
         " UNION ALL SELECT provider, model, sum(requests), sum(tokens), sum(cost) FROM pruned"
         f" WHERE {day_where} GROUP BY 1, 2"
     )
@@ -115,7 +117,7 @@ def prune(connection: sqlite3.Connection, before: int) -> int:
     """Folds the rows older than `before` into daily totals, in the caller's transaction."""
     sqlite_outbox.prune(connection, before)
     connection.execute(
-        f"INSERT INTO pruned SELECT {_DAY}, caller, owner, provider, model, count(*), sum({_TOKENS}), sum({_COST})"  # noqa: S608
+        f"INSERT INTO pruned SELECT {_DAY}, caller, owner, provider, model, count(*), sum({_TOKENS}), sum({COST})"  # noqa: S608
         " FROM usage WHERE at < ? GROUP BY 1, 2, 3, 4, 5"
         " ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens,"
         " cost = cost + excluded.cost",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.budget import Budgets, read_budget, shown_budget
 from shared.errors import Code, GatewayError
-from shared.ledger import period_of
+from shared.metering import period_of
 from shared.store import GLOBAL, Budget, Cost, Settlement, UsageRow
 from shared.store.sqlite import SqliteStore
 

@@ -12,7 +12,7 @@ import pytest
 from coincurve import PrivateKey
 
 from cli.wallet import Wallet
-from shared.callers import Callers, ContractWallet, Grant, token_hash, tokens_in
+from shared.callers import Callers, ContractWallet, Issued, token_hash, tokens_in
 from shared.chain import checksum_address
 from shared.errors import Code, GatewayError
 from shared.login import check_times, digest, read_login, recover
@@ -293,7 +293,7 @@ def test_a_chain_that_is_down_is_no_yes() -> None:
 # ── tokens ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _granted(clock: Callable[[], float]) -> tuple[Callers, Grant]:
+def _granted(clock: Callable[[], float]) -> tuple[Callers, Issued]:
     made, _ = make_callers()
     callers = Callers(made.store, made.settings, clock)
     return callers, asyncio.run(callers.issue(ADDRESS.lower()))

@@ -122,6 +122,7 @@ def gateway(folder: Path, **settings: str) -> Iterator[Live]:
         **upstreams,
         "OLLAMA_BASE_URL": f"{provider.url}/ollama/v1",
         "DATABASE_PATH": str(folder / "gateway.db"),
+        "LOGIN_ATTEMPTS": "0",
         **settings,
     }
     try:

@@ -1,0 +1,77 @@
+"""The statements about caps: holds, spending, and the grants of owners."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from shared.store import CapReachedError, Grant, Hold
+from shared.store.sqlite_usage import COST
+
+_HELD = "SELECT coalesce(sum(amount), 0) FROM holds WHERE spender = ? AND period = ? AND expires_at > ?"
+_SPENT = "SELECT coalesce((SELECT spent FROM spending WHERE spender = ? AND period = ?), 0)"
+_GRANTS = "SELECT owner, delegate, limits FROM grants WHERE owner = ?"
+_LISTS = frozenset({"models", "providers"})
+_LIMITS = tuple(field.name for field in fields(Grant) if field.name not in ("owner", "delegate"))
+
+
+def spent(connection: sqlite3.Connection, spender: str, period: str) -> int:
+    """What was used so far, without what is held."""
+    return int(connection.execute(_SPENT, (spender, period)).fetchone()[0])
+
+
+def hold(
+    connection: sqlite3.Connection, request_id: str, holds: Sequence[Hold], expires_at: int, now: int
+) -> Sequence[int]:
+    """All or nothing, in the caller's savepoint."""
+    remaining: list[int] = []
+    for wanted in holds:
+        who = (wanted.spender, wanted.period)
+        held = connection.execute(_HELD, (*who, now)).fetchone()[0]
+        left = wanted.cap - spent(connection, *who) - held
+        if wanted.amount > left:
+            raise CapReachedError(wanted, left)
+        row = (request_id, *who, wanted.amount, expires_at)
+        connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", row)
+        remaining.append(left - wanted.amount)
+    return remaining
+
+
+def grants(connection: sqlite3.Connection, owner: str, delegates: Sequence[str] = ()) -> tuple[Grant, ...]:
+    """All grants of an owner, or those to `delegates`."""
+    only = f" AND delegate IN ({', '.join('?' * len(delegates))})" if delegates else ""
+    return tuple(_read(*row) for row in connection.execute(_GRANTS + only, (owner, *delegates)))
+
+
+def _read(owner: str, delegate: str, limits: str) -> Grant:
+    stored: dict[str, Any] = orjson.loads(limits)
+    lists: dict[str, Any] = {name: tuple(stored.pop(name)) for name in _LISTS & stored.keys()}
+    return Grant(owner, delegate, **stored, **lists)
+
+
+def put_grants(
+    connection: sqlite3.Connection, owner: str, wanted: Mapping[str, Grant | None], since: Mapping[str, tuple[str, int]]
+) -> None:
+    """Each grant whole; what its windows have seen so far is counted from the rows."""
+    for delegate, grant in wanted.items():
+        if grant is None:
+            connection.execute("DELETE FROM grants WHERE owner = ? AND delegate = ?", (owner, delegate))
+            continue
+        limits = {name: value for name in _LIMITS if (value := getattr(grant, name)) is not None}
+        connection.execute(
+            "INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", (owner, delegate, orjson.dumps(limits).decode())
+        )
+        for field, (period, begun) in since.items():
+            if getattr(grant, field) is not None:
+                _count(connection, owner, delegate, period, begun)
+
+
+def _count(connection: sqlite3.Connection, owner: str, delegate: str, period: str, begun: int) -> None:
+    callers, values = ("", ()) if delegate == "*" else (" AND caller = ?", (delegate,))
+    statement = f"SELECT coalesce(sum({COST}), 0) FROM usage WHERE owner = ? AND at >= ?{callers}"  # noqa: S608
+    seen = connection.execute(statement, (owner, begun, *values)).fetchone()[0]
+    connection.execute("INSERT OR REPLACE INTO spending VALUES (?, ?, ?)", (f"{owner}:{delegate}", period, seen))
