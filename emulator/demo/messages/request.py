@@ -64,7 +64,7 @@ def read(body: Json, asked: Asked) -> Prompt:
         max_tokens=limit,
         stop=_stop(root.get("stop_sequences")),
         thinks=thinks,
-        shows_thoughts=not thinks or root.value["thinking"].get("display") != "omitted",
+        shows_thoughts=not thinks or root.value["thinking"].get("display") not in ("omitted", "updates"),
         **_format(root),
         stream=root.flag("stream"),
         cache=_kept(marks),
@@ -143,7 +143,7 @@ def _thinks(root: Node, limit: int | None, choice: Choice, turns: tuple[Turn, ..
                 f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags"
             )
     if (display := fields.get("display")) is not None:
-        display.among("summarized", "omitted")
+        display.among("summarized", "omitted", "updates")
     return True
 
 
