@@ -88,6 +88,7 @@ class SqliteStore:
 
     def _apart(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
         with closing(connect(self._path, READ_BUSY_MS)) as connection:
+            connection.execute("BEGIN")  # one snapshot for both
             return usage_sql.totals(connection, query), usage_sql.rows(connection, query)
 
     async def prune(self, before: int) -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -105,9 +109,20 @@ def prepare(path: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         file.touch(mode=0o600)
-    connection = connect(path, 30_000)
-    try:
+    with _alone(file.parent), closing(connect(path, 30_000)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         _migrations.apply(Database(connection))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of processes that start at once, one after the other: neither the switch to WAL nor a migration waits for another's.
+
+    The lock is the folder's: one on the file itself would end SQLite's own (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
     finally:
-        connection.close()
+        os.close(descriptor)
