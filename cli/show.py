@@ -7,9 +7,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.client import Client
+from cli.client import Client, CommandError
 from cli.config import saved_token
 from cli.options import URL, Json, Url, console, money, print_json
+
+_GROUPS = {"model": "costByModel", "provider": "costByProvider", "delegate": "costByDelegate", "day": "costByDay"}
+_BAR = 40
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,23 +56,37 @@ def usage(
     start: Annotated[str, typer.Option(help="From this time on (RFC 3339).")] = "",
     end: Annotated[str, typer.Option(help="Up to this time (RFC 3339).")] = "",
     limit: Annotated[int, typer.Option(help="How many requests to list.")] = 20,
+    by: Annotated[str, typer.Option(help="Sum up by model, provider, delegate or day, as a chart.")] = "",
     url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Show what you used and what it cost (the last 7 days, unless you say otherwise)."""
+    if by and by not in _GROUPS:
+        raise CommandError(f"--by takes {', '.join(_GROUPS)}.")
     query = {"scope": scope, "startTime": start, "endTime": end, "limit": limit}
     login = scope != "public" or saved_token(url) is not None
     found = Client(url).call("GET", "/usage", login=login, params={key: value for key, value in query.items() if value})
     if as_json:
         print_json(found)
         return
-    console.print(_requests(found["records"]))
+    if by:
+        console.print(_chart(found.get(_GROUPS[by], {})))
+    else:
+        console.print(_requests(found["records"]))
     console.print(
         f"{found['totalRequests']:,} requests, {found['totalTokens']:,} tokens, {money(found['totalCost'])}",
         style="bold",
     )
-    for name, cost in sorted(found["costByModel"].items(), key=lambda item: -item[1]):
-        console.print(f"  {name}: {money(cost)}", highlight=False)
+
+
+def _chart(costs: dict[str, float]) -> Table:
+    """A bar for each group, the days in their order, all else by cost."""
+    table = Table("", "cost", "", box=None, pad_edge=False, show_header=False)
+    most = max(costs.values(), default=0.0) or 1.0
+    dated = all(len(name) == len("2026-11-24") and name[4] == "-" for name in costs)
+    for name, cost in costs.items() if dated else sorted(costs.items(), key=lambda item: -item[1]):
+        table.add_row(name, money(cost), "█" * round(_BAR * cost / most))
+    return table
 
 
 def _requests(records: list[dict[str, Any]]) -> Table:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -13,10 +16,11 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
 import functions
-from shared.context import DEMO, Gateway, build, close
+from catalog.load import CatalogError, load
+from shared.context import DEMO, Gateway, build, close, served
 from shared.logs import configure
 from shared.receipts.worker import worker_for
-from shared.settings import Settings
+from shared.settings import Settings, environment
 from shared.web import serve
 
 log = logging.getLogger("ekai.emulator")
@@ -44,6 +48,7 @@ def create() -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.gateway = gateway
+        _reload_on_hangup(app)
         housekeeping = asyncio.create_task(_keep_house(gateway))
         receipts = worker_for(settings, gateway.store, gateway.clock)
         if receipts is not None:
@@ -59,6 +64,23 @@ def create() -> Starlette:
             await close(gateway)
 
     return serve(routes, lifespan)
+
+
+def _reload_on_hangup(app: Starlette) -> None:
+    """SIGHUP reads the catalog anew, whole or not at all. (With several workers their parent replaces them one by one instead,
+    and keeps an old one when its successor doesn't start.)"""
+
+    def reload() -> None:
+        try:
+            catalog = served(load(check=True), environment())
+        except CatalogError as error:
+            log.error("the catalog is kept as it was: %s", error)
+            return
+        app.state.gateway = replace(app.state.gateway, catalog=catalog)
+        log.info("the catalog was read anew: %d models", len(catalog.models))
+
+    if threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 async def _keep_house(gateway: Gateway) -> None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from catalog.load import load
 from catalog.types import Catalog, Provider
+from shared.billed import Billed
 from shared.budget import Budgets
 from shared.callers import Callers, ContractWallet
 from shared.conversations import Conversations, Habits
@@ -45,6 +46,7 @@ class Gateway:
     health: Health
     conversations: Conversations
     habits: Habits
+    billed: Billed
     logins: Pace
     gateway_key: KeySource
     clock: Callable[[], float]
@@ -82,6 +84,7 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
         health=Health(settings.cooldown_seconds),
         conversations=Conversations(),
         habits=Habits(HABITUAL_OUTPUT),
+        billed=Billed(),
         logins=Pace(settings.login_attempts),
         gateway_key=gateway_key,
         clock=clock,

@@ -28,7 +28,7 @@ CLIENT_CLOSED = 499
 async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> None:
     """Serves one request of a client API, from its token to its row. Raises nothing but the server's own cancellation."""
     now = int(gateway.clock() * 1000)
-    ledger = Ledger(gateway.store, request_id(now), now, client.api, gateway.receipts_on)
+    ledger = Ledger(gateway.store, request_id(now), now, client.api, gateway.receipts_on, billed=gateway.billed)
     try:
         await _serve(exchange, gateway, client, ledger)
     except ClientGoneError:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from shared.billed import Billed
 from shared.budget import Held
 from shared.callers import Caller
 from shared.canonical import Usage
@@ -48,6 +49,7 @@ class Ledger:
     output_chars: int = 0
     usage: Usage | None = None
     row: UsageRow | None = None
+    billed: Billed | None = None
     held: Held = field(default_factory=Held)
 
     def first_byte(self) -> None:
@@ -116,6 +118,8 @@ class Ledger:
 
     async def _write(self, row: UsageRow) -> None:
         settlement = self.held.settlement(row.at, row.tokens.total)
+        if self.billed is not None:
+            self.billed.compare(row.provider, row.model, row.cost.total if row.cost else None, row.provider_cost)
         receipt = receipt_of(row) if row.request_hash else None
         try:
             await self.store.record(row, settlement, receipt)

@@ -79,14 +79,28 @@ def _limit(text: str | None) -> int:
 
 def write_report(totals: Totals, rows: Sequence[UsageRow], report: Report) -> Json:
     """The contract's form, in dollars."""
-    return {
+    report_body: Json = {
         "totalRequests": totals.requests,
         "totalCost": dollars(totals.cost),
         "totalTokens": totals.tokens,
         "costByProvider": {name: dollars(cost) for name, cost in totals.by_provider.items()},
         "costByModel": {name: dollars(cost) for name, cost in totals.by_model.items()},
+        "costByDay": {day: dollars(cost) for day, cost in _by_day(totals, report.zone).items()},
         "records": [_record(row, report) for row in rows],
     }
+    if report.scope != "public":
+        callers = totals.by_caller.items()
+        report_body["costByDelegate"] = {checksum_address(caller): dollars(cost) for caller, cost in callers if caller}
+    return report_body
+
+
+def _by_day(totals: Totals, zone: tzinfo) -> dict[str, int]:
+    """Sums by the days of the reader's time zone."""
+    days: dict[str, int] = {}
+    for begun, cost in sorted(totals.by_time.items()):
+        day = datetime.fromtimestamp(begun / 1000, zone).strftime("%Y-%m-%d")
+        days[day] = days.get(day, 0) + cost
+    return days
 
 
 def _record(row: UsageRow, report: Report) -> Json:

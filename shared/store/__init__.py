@@ -177,6 +177,8 @@ class Totals:
     cost: int = 0
     by_provider: Mapping[str, int] = field(default_factory=dict)
     by_model: Mapping[str, int] = field(default_factory=dict)
+    by_caller: Mapping[str, int] = field(default_factory=dict)
+    by_time: Mapping[int, int] = field(default_factory=dict)  # quarter of an hour, by its beginning in milliseconds
 
 
 class CapReachedError(Exception):

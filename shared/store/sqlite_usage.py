@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from shared.store import Cost, Settlement, Tokens, Totals, UsageQuery, UsageRow, sqlite_outbox
 from shared.store.outbox import Receipt
@@ -21,6 +22,7 @@ _SPEND = (
 )
 _TOKENS = "input + cache_read + cache_write_5m + cache_write_1h + output"
 COST = "coalesce(input_cost + cache_read_cost + cache_write_cost + output_cost + fees, 0)"
+_QUARTER = 15 * 60_000
 _DAY = "strftime('%Y-%m-%d', at / 1000, 'unixepoch')"
 
 
@@ -83,19 +85,19 @@ def totals(connection: sqlite3.Connection, query: UsageQuery) -> Totals:
     where, values = _where(query)
     day_where, day_values = _pruned_where(query)
     statement = (
-        f"SELECT provider, model, count(*), sum({_TOKENS}), sum({COST}) FROM usage WHERE {where} GROUP BY 1, 2"  # noqa: S608
-        " UNION ALL SELECT provider, model, sum(requests), sum(tokens), sum(cost) FROM pruned"
-        f" WHERE {day_where} GROUP BY 1, 2"
+        f"SELECT provider, model, caller, at / {_QUARTER} * {_QUARTER}, count(*), sum({_TOKENS}), sum({COST}) FROM usage"  # noqa: S608
+        f" WHERE {where} GROUP BY 1, 2, 3, 4"
+        " UNION ALL SELECT provider, model, caller, unixepoch(day) * 1000, sum(requests), sum(tokens), sum(cost) FROM pruned"
+        f" WHERE {day_where} GROUP BY 1, 2, 3, 4"
     )
     requests = tokens = cost = 0
-    by_provider: dict[str, int] = {}
-    by_model: dict[str, int] = {}
-    for provider, model, count, some_tokens, some_cost in connection.execute(statement, (*values, *day_values)):
+    sums: tuple[dict[Any, int], ...] = ({}, {}, {}, {})  # by provider, model, caller, time
+    for *groups, count, some_tokens, some_cost in connection.execute(statement, (*values, *day_values)):
         requests, tokens, cost = requests + count, tokens + some_tokens, cost + some_cost
-        if provider:
-            by_provider[provider] = by_provider.get(provider, 0) + some_cost
-            by_model[model] = by_model.get(model, 0) + some_cost
-    return Totals(requests, tokens, cost, by_provider, by_model)
+        for group, by_group in zip(groups, sums, strict=True):
+            if groups[0]:  # a provider was asked
+                by_group[group] = by_group.get(group, 0) + some_cost
+    return Totals(requests, tokens, cost, *sums)
 
 
 def _where(query: UsageQuery) -> tuple[str, tuple[object, ...]]:

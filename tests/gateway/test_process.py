@@ -200,3 +200,13 @@ def test_a_token_survives_a_restart_and_a_logout_holds_for_all_workers(tmp_path:
             assert {httpx.get(f"{url}/user/preferences", headers=headers).status_code for _ in range(12)} == {401}
     finally:
         provider.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hangup_signal_reads_the_catalog_anew(tmp_path: Path, workers: str) -> None:
+    with started(tmp_path, WORKERS=workers) as (process, url):
+        before = httpx.get(f"{url}/v1/models").json()["total"]
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert {httpx.get(f"{url}/v1/models").json()["total"] for _ in range(8)} == {before}
+        assert process.poll() is None
