@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from emulator.app import found
+
+hypothesis.settings.register_profile("gateway", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("gateway")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -153,7 +154,8 @@ def test_any_name_survives_csv_and_none_is_a_formula(model: str, provider: str) 
 
 
 def test_json() -> None:
-    totals = Totals(2, 174, 9_600, {"anthropic": 9_600}, {"claude": 9_600})
+    night = {1_795_476_600_000: 4_000, 1_795_478_400_000: 5_600}  # half an hour before midnight UTC, and midnight
+    totals = Totals(2, 174, 9_600, {"anthropic": 9_600}, {"claude": 9_600}, {CALLER: 9_600}, night)
     shown = write_report(totals, [ROW], report())
     [record] = shown.pop("records")
     assert shown == {
@@ -162,7 +164,11 @@ def test_json() -> None:
         "totalTokens": 174,
         "costByProvider": {"anthropic": 0.0000096},
         "costByModel": {"claude": 0.0000096},
+        "costByDay": {"2026-11-23": 0.000004, "2026-11-24": 0.0000056},
     }
+    mine = write_report(totals, [ROW], replace(report("me", CALLER), zone=ZoneInfo("Asia/Tokyo")))
+    assert mine["costByDay"] == {"2026-11-24": 0.0000096}
+    assert mine["costByDelegate"] == {checksum_address(CALLER): 0.0000096}
     assert record["timestamp"] == "2026-11-24T12:00:00.007Z"
     assert (record["total_tokens"], record["total_cost"]) == (87, 0.0000048)
 
