@@ -24,6 +24,9 @@ log = logging.getLogger("ekai.gateway")
 CLIENT_CLOSED = 499
 """nginx's status for a client that hung up; only the row ever shows it."""
 
+_LONGEST_NAME = 200
+"""Characters of a model's name that are kept: no model has a longer one, but a client may send any text."""
+
 
 async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> None:
     """Serves one request of a client API, from its token to its row. Raises nothing but the server's own cancellation."""
@@ -49,7 +52,7 @@ async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> Non
 async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: Ledger) -> None:
     caller = ledger.caller = await gateway.callers.identify(exchange.headers)
     ask = Ask(await exchange.body(gateway.settings.max_body_bytes), client, exchange.headers)
-    ledger.model_requested, ledger.stream, ledger.request_chars = ask.model, ask.stream, len(ask.raw)
+    ledger.model_requested, ledger.stream, ledger.request_chars = ask.model[:_LONGEST_NAME], ask.stream, len(ask.raw)
     require_content(ask)
     choice = choose(caller.preferences, ask.model, gateway.catalog)
     ledger.model = choice.match.model.id
