@@ -217,6 +217,6 @@ def _read_key(text: str) -> bytes:
         raw = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         raw = b""
-    if len(raw) != 32:
-        raise CommandError("A gateway key is 32 bytes of hex.")
+    if len(raw) != 32 or not any(raw):
+        raise CommandError("A gateway key is 32 bytes of hex, not all of them zero.")
     return raw

@@ -32,8 +32,9 @@ def read_provider(name: str, catalog: Catalog) -> Provider:
 
 def read_model(name: str, provider: Provider, catalog: Catalog) -> ModelName:
     """By any name that the catalog understands. Raises CommandError for one that the provider doesn't serve."""
-    bare = name if provider.id == "openrouter" else name.removeprefix(f"{provider.id}/")
-    matches = [match for match in (catalog.find(f"{provider.id}/{bare}"), catalog.find(bare)) if match is not None]
+    spelled = name if name.startswith(f"{provider.id}/") else f"{provider.id}/{name}"
+    found = (catalog.find(text) for text in (spelled, f"{provider.id}/{name}", name))
+    matches = sorted((match for match in found if match is not None), key=lambda match: not match.model.listed)
     for match in matches:
         if any(offer.provider == provider.id for offer in match.model.offers):
             return _named(match.model, provider)

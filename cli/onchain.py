@@ -5,7 +5,7 @@ The only place where web3 is imported, and only when a command needs it: https:/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,22 +100,21 @@ class ControlPlane:
             if (refusal := self._refused(wallet, act)) is not None:
                 raise CommandError(f"Nothing was sent: {refusal.text}.")
         sent: list[tuple[Act, HexBytes]] = []
-        trouble: CommandError | None = None
+        troubles: list[str] = []
         for act, transaction in zip(acts, self._transactions(wallet, acts), strict=True):
             try:
                 sent.append((act, _submit(self._web3, self.place, wallet, transaction)))
             except CommandError as error:
-                trouble = error
-                break
+                troubles.append(f"{act.function} was not sent. {error}")
+                break  # what comes after it would wait for its nonce
         for act, hash_ in sent:
-            if not _included(self._web3, self.place, hash_)["status"]:
-                refusal = self._refused(wallet, act)
-                raise CommandError(
-                    f"Transaction {hash_.to_0x_hex()} failed: {refusal.text if refusal else act.function}."
-                )
-            yield act
-        if trouble is not None:
-            raise trouble
+            receipt = _included(self._web3, self.place, hash_)
+            if receipt["status"]:
+                yield act
+            else:
+                troubles.append(f"Transaction {hash_.to_0x_hex()} failed: {self._cause(wallet, act, receipt)}.")
+        if troubles:
+            raise CommandError(" ".join(troubles))
 
     def receipts_in(self, block: int) -> list[dict[str, Any]]:
         """The receipts that were logged in a block: the event's fields, `block` and `transaction`."""
@@ -160,6 +159,11 @@ class ControlPlane:
                 nobody = refusal.name in OF_SENDER and not self._heeds_sender
                 return None if nobody else refusal
         return None
+
+    def _cause(self, wallet: Wallet, act: Act, receipt: Mapping[str, Any]) -> str:
+        if (refusal := self._refused(wallet, act)) is not None:
+            return refusal.text
+        return "its gas was used up" if receipt["gasUsed"] >= act.gas else f"the contract refused {act.function}"
 
     @cached_property
     def _heeds_sender(self) -> bool:
@@ -268,5 +272,12 @@ def _asking(place: Place) -> Iterator[None]:
         told = getattr(error, "rpc_response", None) or {}
         why = told.get("error", {}).get("message") if isinstance(told, dict) else None
         raise CommandError(f"The node at {place.host} says: {why or error}.") from None
-    except OSError as error:  # what requests raises, answers without JSON included
+    except OSError as error:  # of requests
         raise CommandError(f"The node at {place.host} can't be asked ({type(error).__name__}).") from None
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:  # web3 stumbles over odd replies in all these ways
+        raise CommandError(f"What answers at {place.host} is no node ({type(error).__name__}).") from error

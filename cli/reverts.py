@@ -55,6 +55,8 @@ def read_refusal(data: str, message: str = "") -> Refusal:
     if (found := _errors().get(raw[:4])) is None:
         return Refusal("", message.removeprefix("execution reverted: ") or "the contract gave no reason")
     name, types = found
+    if len(raw) != 4 + _WORD * len(types):
+        return Refusal(name, name)
     words = [raw[start : start + _WORD] for start in range(4, len(raw), _WORD)]
     return Refusal(name, TEXTS[name].format(*map(_shown, types, words)))
 

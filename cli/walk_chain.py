@@ -79,7 +79,11 @@ def _administer(world: _World, account: Wallet) -> None:
     world.do(
         world.administrator,
         Act("setRoflKey", (public, True), f"ekai admin set-rofl-key         0x{public.hex()[:16]}…"),
-        Act("setGateway", (checksum_address(account.address),), f"ekai admin set-gateway          {account.address}"),
+        Act(
+            "setGateway",
+            (checksum_address(account.address),),
+            f"ekai admin set-gateway          {checksum_address(account.address)}",
+        ),
         Act("addProvider", (provider_id(DEMO),), f"ekai admin add-provider         {DEMO}"),
     )
 
