@@ -9,7 +9,7 @@ from datetime import datetime
 from catalog.types import Catalog, Endpoint, Match, Model, Offer, Provider
 from shared.canonical import Json, Target, Usage
 from shared.dialects import Api
-from shared.metering import cost_of, estimated_tokens
+from shared.metering import estimated_tokens, rates_at
 
 _WAYS: Mapping[Api, tuple[Api, ...]] = {
     "chat_completions": ("chat_completions", "responses", "messages", "gemini"),
@@ -160,9 +160,14 @@ def _way(offer: Offer, provider: Provider, client: Api, shape: Shape) -> Api | N
 
 
 def estimate_of(offer: Offer, provider: Provider, shape: Shape, at: datetime) -> int | None:
-    """What this request would cost there, in nano-dollars."""
+    """What this request would cost there, in nano-dollars: `metering.cost_of` without its classes and their rounding."""
     price = offer.price(at)
-    return None if price is None else cost_of(shape.usage, price, at, provider.surcharge_ppm).total
+    if price is None:
+        return None
+    rates = price.rates if not (price.tiers or price.windows) else rates_at(price, shape.usage, at)
+    read = rates.input if rates.cache_read is None else rates.cache_read
+    part = (shape.input - shape.cached) * rates.input + shape.cached * read + shape.output * rates.output
+    return part * (1_000_000 + provider.surcharge_ppm) // 1_000_000_000_000
 
 
 def ranked(routes: Sequence[Route], pinned: tuple[str, ...] = ()) -> list[Route]:
