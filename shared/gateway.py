@@ -28,6 +28,10 @@ _LONGEST_NAME = 200
 """Characters of a model's name that are kept: no model has a longer one, but a client may send any text."""
 
 
+_COME_BACK = "5"
+"""Seconds after which a limit may be tried again where the provider names no time."""
+
+
 async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> None:
     """Serves one request of a client API, from its token to its row. Raises nothing but the server's own cancellation."""
     now = int(gateway.clock() * 1000)
@@ -106,6 +110,8 @@ async def _refuse(exchange: Exchange, client: Dialect, ledger: Ledger, error: Ga
     by_provider = error.code is Code.PROVIDER_ERROR and error.status >= 500
     with CancelScope(shield=True):
         await ledger.close("broken" if by_provider or error.status >= 500 else "refused", status, error)
-    await exchange.reply_json(
-        status, client.write_error(error, ledger.id), {"x-request-id": ledger.id, **error.headers}
-    )
+    headers = {"x-request-id": ledger.id, **error.headers}
+    if client.api == "responses" and status == 429 and error.provider_code != "insufficient_quota":
+        # Codex (https://github.com/openai/codex, 0.169) gives up at once where no header says when to come back.
+        headers.setdefault("retry-after", _COME_BACK)
+    await exchange.reply_json(status, client.write_error(error, ledger.id), headers)
