@@ -67,6 +67,8 @@ def _config(carried: dict[str, Any], url: str, models: Models) -> str:
         "model": models.wanted,
         "model_provider": "ekai",
         "check_for_update_on_startup": False,
+        "analytics": {"enabled": False},
+        "features": {"plugins": False},  # a folder without any would fetch their catalogue at every start
         **carried,
         "shell_environment_policy": {"exclude": [TOKEN]},
         "model_providers": {"ekai": provider},
