@@ -16,11 +16,8 @@ from shared.callers import Callers, ContractWallet
 from shared.conversations import Conversations, Habits
 from shared.health import Health
 from shared.keys import Keys
-from shared.keys.chain import ChainKeys
 from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource
-from shared.keys.rpc import Rpc
-from shared.keys.wallets import ContractWallets
 from shared.pace import Pace
 from shared.routing import HABITUAL_OUTPUT
 from shared.settings import Settings, environment
@@ -59,14 +56,7 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
     catalog = served_catalog(variables)
     store = SqliteStore(settings.database_path)
     gateway_key = KeySource(settings.rofl_socket_path, _shown(settings.rofl_private_key))
-    keys: Keys = EnvKeys(catalog.providers, variables)
-    contract_wallet: ContractWallet | None = None
-    if settings.key_source == "chain":
-        rpc = Rpc(settings.sapphire_rpc_url)
-        keys = ChainKeys(
-            rpc, settings.control_plane, settings.sapphire_chain_id, gateway_key, ttl=settings.authorization_ttl
-        )
-        contract_wallet = ContractWallets(rpc).accepts
+    keys, contract_wallet = _keys(settings, catalog, variables, gateway_key)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -90,6 +80,21 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
         clock=clock,
         receipts_on=settings.receipts_on,
     )
+
+
+def _keys(
+    settings: Settings, catalog: Catalog, variables: Mapping[str, str], gateway_key: KeySource
+) -> tuple[Keys, ContractWallet | None]:
+    """Where provider keys come from; with the chain at hand, also who answers for wallets that are contracts."""
+    if settings.key_source == "env":
+        return EnvKeys(catalog.providers, variables), None
+    from shared.keys.chain import ChainKeys  # with its HTTP client: half of what a function takes to import
+    from shared.keys.rpc import Rpc
+    from shared.keys.wallets import ContractWallets
+
+    rpc = Rpc(settings.sapphire_rpc_url)
+    plane, chain_id = settings.control_plane, settings.sapphire_chain_id
+    return ChainKeys(rpc, plane, chain_id, gateway_key, ttl=settings.authorization_ttl), ContractWallets(rpc).accepts
 
 
 def _shown(secret: SecretStr | None) -> str | None:

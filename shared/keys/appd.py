@@ -17,7 +17,6 @@ import orjson
 
 from shared.chain import keccak256
 
-NOT_INITIALIZED = "not initialized yet"
 SUBMIT_SECONDS = 65.0  # appd gives up by itself after 60, counted from before its queue
 
 _CALL_SECONDS = 5.0

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.errors import Code, GatewayError
-from shared.keys.appd import NOT_INITIALIZED, Appd, AppdError
 from shared.keys.envelope import KEY_BYTES, public_key
 
 KEY_ID = "ekai-gateway-encryption-key"
@@ -21,6 +20,8 @@ _BOOT_SECONDS = 30.0
 _POLL_SECONDS = 0.25
 _REST_SECONDS = 5.0  # after a failure: requests in between share its answer
 _RULE = "=" * 40
+NOT_INITIALIZED = "not initialized yet"
+"""What appd answers while it boots."""
 _USAGE = (
     "Register this key with setRoflKey(bytes pubkey, bool active) on EkaiControlPlane; owners seal provider keys to it."
 )
@@ -161,6 +162,8 @@ def _given(variable: str | None) -> KeyState:
 
 
 async def _derived(socket_path: str, seconds: float) -> KeyState:
+    from shared.keys.appd import Appd, AppdError  # with its HTTP client: only where a socket is there
+
     appd = Appd.at(socket_path)
     last = "appd didn't answer"
     try:
