@@ -199,6 +199,10 @@ def _print(compared: Sequence[Compared], counts: Mapping[str, int], shown: int, 
         console.print(table)
     console.print(", ".join(f"{number:,} {state}" for state, number in counts.items()), style="bold", highlight=False)
     if without := shown - len(compared):
-        console.print(f"{without:,} requests used no tokens and have no receipt.", style="dim", highlight=False)
+        console.print(
+            f"{without:,} requests have no receipt: they used no tokens, or receipts are off.",
+            style="dim",
+            highlight=False,
+        )
     if total > shown:
         console.print(f"These are the newest {shown:,} of {total:,} requests: --limit shows more.", style="dim")
