@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -91,11 +91,13 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     ) as process:
         try:
             yield process, f"http://127.0.0.1:{port}"
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):  # all of it has ended, as it should
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def asked(process: subprocess.Popen[str], url: str, seconds: float = 20) -> httpx.Response:
