@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.live import Live, gateway
 from tests.gateway.provider import CUT, Reply, json_reply, sse_reply
-from tests.gateway.wire import APIS, CHAT, MESSAGES, Api
+from tests.gateway.wire import APIS, CHAT, MESSAGES, Api, sse
 
 each_api = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 ERROR_EVENT = {
@@ -192,3 +192,25 @@ def test_nobody_listens(live: Live) -> None:
         reply = client.post(CHAT.path, json=CHAT.body())
         assert (reply.status_code, CHAT.code(reply)) == (502, "PROVIDER_ERROR")
         assert "127.0.0.1" not in reply.text
+
+
+def test_a_client_that_does_not_read_holds_the_provider_back(live: Live) -> None:
+    """Backpressure: what nobody reads stays with the provider, not in the gateway's memory."""
+    piece = sse({"choices": [{"index": 0, "delta": {"content": "x" * 65_536}, "finish_reason": None}], "model": "m"})
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1_000):
+            sent += len(piece)
+            yield piece
+
+    live.provider.script = lambda asked: Reply(endless(), 200, {"content-type": "text/event-stream"})  # type: ignore[arg-type]
+    client = live.caller(_alone(CHAT))
+    with client.stream("POST", CHAT.path, json=CHAT.body(stream=True)) as reply:
+        next(reply.iter_raw(1))
+        time.sleep(0.5)
+        after_a_while = sent
+        time.sleep(0.5)
+        assert sent == after_a_while < 20_000_000
+    assert live.rows(client, 1)[0]["outcome"] == "client_gone"

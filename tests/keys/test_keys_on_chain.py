@@ -223,7 +223,11 @@ def test_a_ciphertext_copied_from_another_owner_opens_for_nobody_else() -> None:
     assert _refused(node, Want("openrouter", (MODEL,))).code is Code.DECRYPTION_FAILED
 
 
-@pytest.mark.parametrize("ciphertext", [b"", b"x" * 24_576, encrypt(b"sk\r\nx: y", PUBLIC), encrypt(b"", PUBLIC)])
+@pytest.mark.parametrize(
+    "ciphertext",
+    [b"", b"x" * 24_576, encrypt(b"sk\r\nx: y", PUBLIC), encrypt(b"", PUBLIC)],
+    ids=["empty", "24 KB", "injecting", "nothing inside"],
+)
 def test_odd_ciphertexts_are_refused(ciphertext: bytes) -> None:
     node = _node()
     node.store(OWNER, "openai", ciphertext)
