@@ -149,19 +149,21 @@ class Worker:
             log.warning("the reason could not be noted: %s", failure)
 
 
-def worker_for(settings: Settings, outbox: Outbox, clock: Callable[[], float] = time.time) -> Worker | None:
+def worker_for(
+    settings: Settings, outbox: Outbox, clock: Callable[[], float] = time.time, pace: Pace | None = None
+) -> Worker | None:
     """The worker that these settings ask for; None where receipts are off, or nobody is there to sign them."""
-    if not settings.receipts_on:
-        return None
-    if not settings.inside_rofl and settings.private_key is None:
+    sender = _sender_for(settings, clock) if settings.receipts_on else None
+    return None if sender is None else Worker(outbox, sender, pace=pace, clock=clock)
+
+
+def _sender_for(settings: Settings, clock: Callable[[], float]) -> Sender | None:
+    inside, key = settings.inside_rofl, settings.private_key
+    if key is None and not inside:
         log.warning("receipts are kept, but not sent: there is neither appd's socket nor PRIVATE_KEY")
         return None
-    register = Register(
-        Rpc(settings.sapphire_rpc_url, seconds=_RPC_SECONDS), settings.control_plane, settings.sapphire_chain_id
-    )
-    if settings.inside_rofl:
-        return Worker(outbox, RoflSender(Appd.at(settings.rofl_socket_path), register, clock=clock), clock=clock)
-    if settings.private_key is None:
-        return None
-    account = Account.read(settings.private_key.get_secret_value())
-    return Worker(outbox, SignerSender(account, register, clock=clock), clock=clock)
+    rpc = Rpc(settings.sapphire_rpc_url, seconds=_RPC_SECONDS)
+    register = Register(rpc, settings.control_plane, settings.sapphire_chain_id)
+    if key is None or inside:
+        return RoflSender(Appd.at(settings.rofl_socket_path), register, clock=clock)
+    return SignerSender(Account.read(key.get_secret_value()), register, clock=clock)

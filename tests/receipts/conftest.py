@@ -15,7 +15,7 @@ from emulator.devchain import PY_EVM, DevChain
 from tests.receipts.world import World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chain() -> Iterator[DevChain]:
     with DevChain(engine=PY_EVM) as running:
         yield running

@@ -11,11 +11,13 @@ import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from emulator.devchain import PY_EVM, DevChain
 from shared.receipts.worker import Worker
 from shared.store.sqlite import SqliteStore
 from tests.receipts import victim
@@ -24,6 +26,13 @@ from tests.receipts.world import Running, World
 
 KILLS = int(os.environ.get("RECEIPT_KILLS", "25"))
 SEED = int(os.environ.get("RECEIPT_SEED", "4"))
+
+
+@pytest.fixture
+def chain() -> Iterator[DevChain]:
+    """A fresh one for each way: py-evm's block gas limit shrinks a little with every small block, and here are thousands."""
+    with DevChain(engine=PY_EVM) as running:
+        yield running
 
 
 @pytest.mark.timeout(60 + 2 * KILLS)
