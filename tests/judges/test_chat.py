@@ -243,3 +243,12 @@ def test_an_empty_answer(chat: openai.OpenAI, model: str) -> None:
     reply = both(chat, model=model, messages=user("[[empty]]"))
     assert not reply.choices[0].message.content
     assert reply.choices[0].finish_reason == "stop"
+
+
+@every_model
+@pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+def test_every_effort(chat: openai.OpenAI, model: str, effort: Any) -> None:
+    raw = chat.chat.completions.with_raw_response.create(model=model, messages=user("hi"), reasoning_effort=effort)
+    details = raw.parse().usage.completion_tokens_details  # type: ignore[union-attr]  # it is always there
+    thought = bool(details and details.reasoning_tokens)
+    assert thought == (effort != "none") or "reasoning" in raw.headers["x-ekai-dropped"]

@@ -247,10 +247,9 @@ def _write_mode(choice: ToolChoice, names: ToolNames, written: list[Json]) -> Js
     if choice.mode == "required":
         return {"type": "any"}
     asked = choice.names[0] if choice.names else ""
-    space, _, name = asked.rpartition(".")
-    wires = [names.by_ref.get(("", asked)), names.by_ref.get((space, name)), asked]
+    meant = [wire for (space, name), wire in names.by_ref.items() if asked in (name, f"{space}.{name}")]
     listed = {tool.get("name") for tool in written}
-    for wire in wires:
+    for wire in (names.by_ref.get(("", asked)), *meant, asked):
         if wire in listed:
             return {"type": "tool", "name": wire}
     raise unsupported(f"tool_choice: the tool '{asked}' is not among the tools that this model gets.", "tool_choice")

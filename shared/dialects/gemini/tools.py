@@ -177,9 +177,8 @@ def _chosen(name: str, names: ToolNames, tools: tuple[Tool, ...]) -> str:
     """The wire name of a chosen tool; empty for a hosted one, which can't be forced."""
     if wire := names.by_ref.get(("", name)):
         return wire
-    namespace, _, short = name.rpartition(".")
-    if wire := names.by_ref.get((namespace, short)):
-        return wire
+    if full := [wire for (space, short), wire in names.by_ref.items() if name == f"{space}.{short}"]:
+        return full[0]
     if any(isinstance(tool, HostedTool) and name in (tool.name, tool.raw.get("name")) for tool in tools):
         return ""
     if unique := [wire for (_, short), wire in names.by_ref.items() if short == name]:

@@ -25,7 +25,7 @@ from shared.dialects.openai_responses.content import write_parts
 from shared.dialects.openai_responses.hosted import API
 from shared.dialects.openai_responses.state import restored
 from shared.dialects.openai_responses.toolset import Shapes, write_tools
-from shared.dialects.toolnames import ToolNames, wrap
+from shared.dialects.toolnames import ToolNames, wire_name, wrap
 from shared.errors import invalid, unsupported
 
 _MAX_CALL_ID = 64
@@ -156,13 +156,15 @@ class History:
                 "arguments": _arguments(call),
             }
         custom = call.kind == "custom"
-        item: Json = {"type": "function_call", "call_id": call_id, "name": self.names.wire(call.name, call.namespace)}
+        native = bool(call.namespace) and self.shapes.namespaces
+        name = wire_name(call.name) if native else self.names.wire(call.name, call.namespace)
+        item: Json = {"type": "function_call", "call_id": call_id, "name": name}
         if custom and self.shapes.custom:
             item["type"] = "custom_tool_call"
             item["input"] = call.arguments
         else:
             item["arguments"] = wrap(call.arguments) if custom else call.arguments or "{}"
-        if call.namespace and self.shapes.namespaces:
+        if native:
             item["namespace"] = call.namespace
         return item
 
