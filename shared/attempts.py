@@ -95,7 +95,7 @@ def _judge(gateway: Gateway, route: Route, opened: Opened, error: GatewayError) 
         return False
     refused = error.status in _KEY_REFUSED
     wait = retry_after(error.headers.get("retry-after", ""), gateway.clock())
-    gateway.health.failed(pair(route, opened), gateway.clock(), at_once=refused, wait=wait)
+    gateway.health.failed(pair(route, opened), gateway.ticks(), at_once=refused, wait=wait)
     return True
 
 

@@ -46,7 +46,8 @@ class Gateway:
     billed: Billed
     logins: Pace
     gateway_key: KeySource
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # seconds since 1970
+    ticks: Callable[[], float] = time.monotonic  # seconds that no clock change moves: for cooldowns and caches
     receipts_on: bool = False
 
 

@@ -62,7 +62,7 @@ async def explain(gateway: Gateway, caller: Caller, raw: bytes, api: Api, header
 def _considered(gateway: Gateway, caller: Caller, ask: Ask, usable: list[Route], opened: Opened) -> list[Json]:
     """The first that can serve the request is taken; those after it stand by."""
     rows: list[Json] = []
-    home, now, taken = home_of(gateway, caller, ask), gateway.clock(), False
+    home, now, taken = home_of(gateway, caller, ask), gateway.ticks(), False
     for route in usable:
         try:
             planned = plan(ask, route, opened.keys[route.provider.id])

@@ -45,19 +45,19 @@ def ordered(gateway: Gateway, caller: Caller, ask: Ask, routes: list[Route], ope
     """Failing ones last, the conversation's own provider first. Raises SECRET_NOT_FOUND where nothing is left."""
     if not routes:
         raise GatewayError(Code.SECRET_NOT_FOUND, "The owner has no key for a provider that serves this model.")
-    now = gateway.clock()
+    now = gateway.ticks()
     home = home_of(gateway, caller, ask)
     return sorted(routes, key=lambda route: (gateway.health.out(pair(route, opened), now), route.provider.id != home))
 
 
 def home_of(gateway: Gateway, caller: Caller, ask: Ask) -> str | None:
     """The provider at which the conversation has a warm cache, or whose state it carries."""
-    return gateway.conversations.provider(key_of(caller.address, ask), gateway.clock()) or maker_in(ask.raw)
+    return gateway.conversations.provider(key_of(caller.address, ask), gateway.ticks()) or maker_in(ask.raw)
 
 
 def remember(gateway: Gateway, caller: Caller, ask: Ask, attempt: Attempt) -> None:
     """Where this conversation was served, and how long the reply was."""
     route, usage = attempt.plan.route, attempt.relay.usage
-    gateway.conversations.keep(key_of(caller.address, ask), route.provider.id, ask.raw, gateway.clock())
+    gateway.conversations.keep(key_of(caller.address, ask), route.provider.id, ask.raw, gateway.ticks())
     if usage is not None and attempt.relay.ended:
         gateway.habits.learn(route.model.id, usage.output)

@@ -14,7 +14,7 @@ from shared.web import Endpoint, Reply, json_of, serve
 async def login(exchange: Exchange, gateway: Gateway) -> Reply:
     """`{address, expiration, signature}` -> `{token, address, expiresAt, expiresIn}` (seconds)."""
     client = exchange.scope.get("client")
-    gateway.logins.take(client[0] if client else "", gateway.clock())
+    gateway.logins.take(client[0] if client else "", gateway.ticks())
     issued = await gateway.callers.login(await json_of(exchange, gateway))
     ttl = gateway.settings.auth_token_ttl
     address = checksum_address(issued.address)
