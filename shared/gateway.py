@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from anyio import CancelScope
 
@@ -104,7 +105,8 @@ async def _refuse(exchange: Exchange, client: Dialect, ledger: Ledger, error: Ga
     if exchange.started:
         with CancelScope(shield=True):
             await ledger.close("broken", error.status, error)
-        await exchange.finish()
+        with suppress(ClientGoneError):
+            await exchange.finish()
         return
     status = 529 if error.code is Code.OVERLOADED and client.api == "messages" else error.status
     by_provider = error.code is Code.PROVIDER_ERROR and error.status >= 500
@@ -114,4 +116,5 @@ async def _refuse(exchange: Exchange, client: Dialect, ledger: Ledger, error: Ga
     if client.api == "responses" and status == 429 and error.provider_code != "insufficient_quota":
         # Codex (https://github.com/openai/codex, 0.169) gives up at once where no header says when to come back.
         headers.setdefault("retry-after", _COME_BACK)
-    await exchange.reply_json(status, client.write_error(error, ledger.id), headers)
+    with suppress(ClientGoneError):
+        await exchange.reply_json(status, client.write_error(error, ledger.id), headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -78,14 +79,15 @@ class Endpoint:
             log.exception("an unexpected error in %s", scope["path"])
             failed = GatewayError(Code.INTERNAL_ERROR, "The gateway failed; it has logged why.")
             reply = error_reply(failed, scope["path"], "")
-        await _send(exchange, reply)
+        with suppress(ClientGoneError):
+            await _send(exchange, reply)
 
 
 async def _send(exchange: Exchange, reply: Reply) -> None:
     raw = reply.body if isinstance(reply.body, bytes) else b"" if reply.body is None else orjson.dumps(reply.body)
-    headers = {**reply.headers, "content-length": str(len(raw))}
-    if reply.body is not None:
-        headers["content-type"] = reply.content_type
+    headers = dict(reply.headers)
+    if reply.body is not None:  # a reply without a body (204) has no length either
+        headers |= {"content-length": str(len(raw)), "content-type": reply.content_type}
     await exchange.start(reply.status, headers.items())
     await exchange.finish(b"" if exchange.scope["method"] == "HEAD" else raw)
 
