@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build pyproject.toml
 
-.PHONY: install run test lint types demo lock
+.PHONY: install run test lint types demo lock test-clients
 
 .venv/runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
@@ -33,6 +33,10 @@ types: .venv/development
 
 test: lint types
 	$(BIN)/pytest
+
+test-clients: .venv/development
+	npm ci --prefix tests/clients/npm --no-audit --no-fund --loglevel error
+	TEST_CLIENTS=1 $(BIN)/pytest -n auto tests/clients
 
 lock: .venv/development
 	$(UV) $(UPGRADE) --output-file requirements.lock

@@ -1,0 +1,50 @@
+"""Codex on every upstream dialect, with each shape of its tools, and what it makes of a provider's faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.desk import FAULTS, UPSTREAMS, Desk, Ran, json_lines, task
+
+pytestmark = pytest.mark.parametrize("upstream", UPSTREAMS)
+
+SHAPES = {
+    "plain": ("function_call exec_command", "custom_tool_call apply_patch"),
+    "gpt-5.5": ("function_call exec_command", "custom_tool_call apply_patch"),
+    "gpt-6.1-sol": ("custom_tool_call exec", "custom_tool_call exec"),
+}
+"""The calls that edit a file, for a model that Codex doesn't know, one with a patch tool, and one in code mode."""
+
+
+def codex(desk: Desk, model: str, *arguments: str) -> Ran:
+    options = ["--skip-git-repo-check", "--sandbox", "danger-full-access"]
+    return desk.ekai("run", "codex", "--model", model, "--", "exec", *options, *arguments)
+
+
+def calls(desk: Desk) -> tuple[str, ...]:
+    """The calls that Codex wrote down in its record of the conversation."""
+    (record,) = (desk.home / "ekai" / "codex-sessions").rglob("*.jsonl")
+    items = [line["payload"] for line in json_lines(record.read_text()) if line["type"] == "response_item"]
+    return tuple(f"{item['type']} {item['name']}" for item in items if item["type"].endswith("_call"))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_it_edits_a_file_with_its_own_tools(desk: Desk, upstream: str, shape: str) -> None:
+    desk.prefer(upstream)
+    edit = task(desk)
+    ran = codex(desk, upstream if shape == "plain" else shape, edit.prompt())
+    assert edit.done, ran.told
+    assert (ran.code, ran.out.strip()) == (0, f"Done: {edit.file.name}")
+    assert calls(desk) == SHAPES[shape]
+    assert desk.outcomes() == ["complete"] * 3
+    assert "Model metadata" not in ran.err
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_it_gets_over_a_fault(desk: Desk, upstream: str, fault: str) -> None:
+    desk.prefer(upstream)
+    edit = task(desk)
+    ran = codex(desk, upstream, edit.prompt(FAULTS[fault]))
+    assert edit.done, ran.told
+    assert (ran.code, ran.out.strip()) == (0, f"Done: {edit.file.name}")
+    assert "broken" in desk.outcomes() or "refused" in desk.outcomes()
