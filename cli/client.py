@@ -46,7 +46,13 @@ class Client:
 
 def _told(reply: httpx.Response) -> str:
     try:
-        error = reply.json()["error"]
-        return f"{error['message']} ({error.get('code') or reply.status_code})"
-    except (ValueError, KeyError, TypeError):
-        return f"The gateway answered {reply.status_code}."
+        body = reply.json()
+    except ValueError:
+        body = None
+    match body:
+        case {"error": {"message": str(message), **error}}:
+            return f"{message} ({error.get('code') or reply.status_code})"
+        case {"error": str(message)}:  # GET /rofl/public-key where there is none
+            return f"{message} ({reply.status_code})"
+        case _:
+            return f"The gateway answered {reply.status_code}."

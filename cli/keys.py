@@ -13,7 +13,7 @@ from catalog.load import load
 from catalog.types import Provider
 from cli.client import Client, CommandError
 from cli.names import read_provider
-from cli.onchain import Act, ControlPlane, RefusedError, carry_out
+from cli.onchain import Act, ControlPlane, RefusedError, at_once, carry_out
 from cli.options import (
     URL,
     ChainId,
@@ -139,10 +139,10 @@ def read_stored(plane: ControlPlane, owner: str, providers: Sequence[Provider]) 
     paused = bool(plane.read("isPaused"))
     ids = [provider_id(provider.id) for provider in providers]
     registered = plane.read_all([("isValidProvider", id_) for id_ in ids])
-    return [
-        _read_stored(plane, owner, provider.id, bool(valid), paused)
-        for provider, valid in zip(providers, registered, strict=True)
-    ]
+    return at_once(
+        lambda pair: _read_stored(plane, owner, pair[0].id, bool(pair[1]), paused),
+        list(zip(providers, registered, strict=True)),
+    )
 
 
 def _read_stored(plane: ControlPlane, owner: str, provider: str, registered: bool, paused: bool) -> Stored:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,8 +12,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from cli.client import Client
-from cli.onchain import ControlPlane, RefusedError
+from cli.client import Client, CommandError
+from cli.onchain import ControlPlane, RefusedError, at_once
 from cli.options import URL, ChainId, Contract, Json, RpcUrl, Url, console, print_json
 from cli.place import place
 from shared.chain import checksum_address, model_ids, provider_id
@@ -23,9 +22,8 @@ from shared.receipts import hash_of
 State = Literal["matched", "pending", "missing", "differing"]
 
 _MOST_TOKENS = (1 << 32) - 1
-_AT_ONCE = 8
 _UNDER_WAY = ("pending", "sent")
-_SHOWN = 12
+_SHOWN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +103,22 @@ def find(plane: ControlPlane, records: Sequence[Mapping[str, Any]]) -> dict[str,
     if not wanted:
         return {}
     try:
-        blocks = set(plane.read_all([("receiptBlock", bytes.fromhex(hash_[2:])) for hash_ in wanted])) - {0}
+        blocks = dict(
+            zip(wanted, plane.read_all([("receiptBlock", bytes.fromhex(one[2:])) for one in wanted]), strict=True)
+        )
     except RefusedError:  # contracts before ours tell no block: what is left is the gateway's word for the transaction
         transactions = {record["receipt_tx"] for record in records if record.get("receipt_tx")}
-        groups = _each(plane.receipts_of, sorted(transactions))
-    else:
-        groups = _each(plane.receipts_in, sorted(blocks))
+        return _by_hash(at_once(plane.receipts_of, sorted(transactions)), wanted)
+    logged = _by_hash(at_once(plane.receipts_in, sorted(set(blocks.values()) - {0})), wanted)
+    for hash_, block in blocks.items():
+        if block and hash_ not in logged:
+            raise CommandError(
+                f"The node knows that receipt {hash_} stands in block {block}, but doesn't show it. Try again."
+            )
+    return logged
+
+
+def _by_hash(groups: Sequence[Sequence[dict[str, Any]]], wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
     logged = {f"0x{one['requestHash'].hex()}": one for group in groups for one in group}
     return {hash_: logged[hash_] for hash_ in wanted if hash_ in logged}
 
@@ -174,11 +182,6 @@ def _hash(record: Mapping[str, Any]) -> str:
 
 def _told(value: Any) -> str:
     return f"0x{value.hex()}" if isinstance(value, bytes) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _each(ask: Any, things: Sequence[Any]) -> list[list[dict[str, Any]]]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(ask, things))
 
 
 def _print(compared: Sequence[Compared], counts: Mapping[str, int], shown: int, total: int) -> None:

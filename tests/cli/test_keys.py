@@ -84,7 +84,8 @@ def test_no_gateway_key_on_chain_or_one_that_is_off(bare: World) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
-        (503, {"error": "The gateway has no key.", "lastError": "x"}, "503"),
+        (503, {"error": "The gateway has no key.", "lastError": "x"}, "The gateway has no key. (503)"),
+        (502, b"<html>", "The gateway answered 502."),
         (200, {"publicKey": "0x12"}, "doesn't tell a gateway key"),
         (200, {"publicKey": None}, "doesn't tell a gateway key"),
         (200, ["what"], "doesn't tell a gateway key"),

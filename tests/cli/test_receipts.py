@@ -152,3 +152,14 @@ def test_a_contract_that_tells_no_blocks_is_asked_for_the_transactions(
     assert _counts(_compare(world, {**record, "receipt_tx": transaction})[1]) == (1, 0, 0, 0)
     assert _counts(_compare(world, {**record, "receipt_tx": "0x" + "12" * 32})[1]) == (0, 0, 1, 0)
     assert _counts(_compare(world, record)[1]) == (0, 0, 1, 0)
+
+
+def test_a_node_that_contradicts_itself_is_no_proof_of_a_loss(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind one address there may be several nodes, one of which lags."""
+    from cli.onchain import ControlPlane
+
+    record = _record(world, 1)
+    _log(world, record)
+    monkeypatch.setattr(ControlPlane, "receipts_in", lambda plane, block: [])
+    world.told.answers["/usage"] = (200, {"records": [record], "totalRequests": 1})
+    assert "Try again" in world.refused("receipts", who=None)
