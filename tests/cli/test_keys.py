@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -161,7 +162,8 @@ def test_a_key_that_is_typed_is_not_echoed(world: World) -> None:
     seen = b""
     while b"not shown" not in seen:
         seen += os.read(ours, 1024)
-    time.sleep(0.2)  # the prompt turns the echo off after it has asked
+    while termios.tcgetattr(ours)[3] & termios.ECHO:  # turned off only after the question, and then what waits is dropped
+        time.sleep(0.01)
     os.write(ours, f"{KEY}\n".encode())
     while b"Stored" not in seen:
         seen += os.read(ours, 1024)
