@@ -37,6 +37,10 @@ _REFUSED = {
     "inference_geo": "the place of inference can't be promised for this model: leave `inference_geo` out.",
     "thread": "threads live with one provider: send the whole conversation in `messages`.",
 }
+_UNTHREADED = {"error_code": "thread_unsupported_request", "unsupported": ["model"]}
+"""Upon this the tool runners of Anthropic's SDKs go on with the whole conversation in every request
+(https://github.com/anthropics/anthropic-sdk-typescript, `src/lib/internal/threads/ThreadState.ts`)."""
+
 _NOT_HERE = (
     *("frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
     *("verbosity", "metadata"),
@@ -53,7 +57,7 @@ def read_request(body: Json) -> Request:
     dropped = [str(key) for key in body if key not in _READ and key not in _REFUSED]
     for key, why in _REFUSED.items():
         if body.get(key) not in (None, [], {}, ""):
-            raise unsupported(f"{key}: {why}", key)
+            raise unsupported(f"{key}: {why}", key, _UNTHREADED if key == "thread" else None)
     history = read_history(body.get("messages"), read_tools(body.get("tools"), dropped), dropped)
     choice, parallel = read_choice(body.get("tool_choice"))
     metadata = fields.maybe_mapping(body.get("metadata"), "metadata")
@@ -259,7 +263,11 @@ def _limit_marks(body: Json, dropped: list[str]) -> None:
     for content in [*blocks, *(message["content"] for message in body["messages"])]:
         for block in content:
             inner = block.get("content")
-            marked += [part for part in inner if "cache_control" in part] if isinstance(inner, list) else ()
+            marked += (
+                [part for part in inner if isinstance(part, dict) and "cache_control" in part]
+                if isinstance(inner, list)
+                else ()
+            )
             if "cache_control" in block:
                 marked.append(block)
     surplus = len(marked) - _MARKS + ("cache_control" in body)

@@ -248,7 +248,7 @@ def _write_mode(choice: ToolChoice, names: ToolNames, written: list[Json]) -> Js
         return {"type": "any"}
     asked = choice.names[0] if choice.names else ""
     meant = [wire for (space, name), wire in names.by_ref.items() if asked in (name, f"{space}.{name}")]
-    listed = {tool.get("name") for tool in written}
+    listed = [tool.get("name") for tool in written]
     for wire in (names.by_ref.get(("", asked)), *meant, asked):
         if wire in listed:
             return {"type": "tool", "name": wire}

@@ -122,7 +122,7 @@ def write_annotations(citations: Iterable[Citation], text: str) -> list[Json]:
     """The sources that this API can show: URLs, and its own objects. One without offsets stands for the whole text."""
     notes: list[Json] = []
     for cited in citations:
-        if cited.raw is not None and cited.raw.get("type") in _ANNOTATIONS:
+        if cited.raw is not None and str(cited.raw.get("type")) in _ANNOTATIONS:
             notes.append(cited.raw)
         elif cited.url:
             start = 0 if cited.start is None else cited.start
