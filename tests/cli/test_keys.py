@@ -162,7 +162,8 @@ def test_a_key_that_is_typed_is_not_echoed(world: World) -> None:
     seen = b""
     while b"not shown" not in seen:
         seen += os.read(ours, 1024)
-    while termios.tcgetattr(ours)[3] & termios.ECHO:  # turned off only after the question, and then what waits is dropped
+    # The echo goes off only after the question, and what was typed before that is dropped.
+    while termios.tcgetattr(ours)[3] & termios.ECHO:
         time.sleep(0.01)
     os.write(ours, f"{KEY}\n".encode())
     while b"Stored" not in seen:
