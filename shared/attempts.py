@@ -119,7 +119,14 @@ def _summed_up(failures: list[tuple[Route, GatewayError]]) -> GatewayError:
     else:
         told = "; ".join(f"{route.provider.title} ({error.status}): {error.message}" for route, error in failures)
         message = f"All {len(failures)} providers that were tried failed. {told}"
-    return GatewayError(last.code, message, status=last.status, provider_code=last.provider_code, headers=last.headers)
+    return GatewayError(
+        last.code,
+        message,
+        status=last.status,
+        provider_code=last.provider_code,
+        headers=last.headers,
+        details=last.details,
+    )
 
 
 async def _try(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
@@ -159,6 +166,7 @@ async def _told(answer: Answer, planned: Plan) -> GatewayError:
         param=error.param,
         provider_code=error.provider_code,
         headers={**error.headers, **passed_on(answer.headers)},
+        details=error.details,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class GatewayError(Exception):
 
     `status` overrides the table's (a provider's own status); `provider_code` is the code that the
     provider gave (`context_length_exceeded`, `insufficient_quota` …); `headers` go out with the reply
-    (`retry-after`, rate limits).
+    (`retry-after`, rate limits); `details` are what Anthropic's clients act upon, as its API words them.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class GatewayError(Exception):
         param: str | None = None,
         provider_code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -107,6 +109,7 @@ class GatewayError(Exception):
         self.param = param
         self.provider_code = provider_code
         self.headers: Mapping[str, str] = headers or {}
+        self.details: Mapping[str, Any] = details or {}
 
     @property
     def openai_type(self) -> str:
@@ -120,7 +123,7 @@ class GatewayError(Exception):
 
     def without(self, secret: str) -> GatewayError:
         """The same error with `secret` struck out: some providers repeat the key that they refuse."""
-        if not secret or secret not in f"{self.message}{self.provider_code}{self.param}{self.headers}":
+        if not secret or secret not in f"{self.message}{self.provider_code}{self.param}{self.headers}{self.details}":
             return self
         headers = {name: value for name, value in self.headers.items() if secret not in value}
         message = self.message.replace(secret, "[key]")
@@ -137,6 +140,6 @@ def invalid(message: str, param: str | None = None) -> GatewayError:
     return GatewayError(Code.VALIDATION_ERROR, message, param=param)
 
 
-def unsupported(message: str, param: str | None = None) -> GatewayError:
+def unsupported(message: str, param: str | None = None, details: Mapping[str, Any] | None = None) -> GatewayError:
     """The request is right, but this model or provider can't do it (400, before anything is sent)."""
-    return GatewayError(Code.UNSUPPORTED_BY_MODEL, message, param=param)
+    return GatewayError(Code.UNSUPPORTED_BY_MODEL, message, param=param, details=details)

@@ -8,6 +8,7 @@ import orjson
 
 from emulator.demo.face import Frame, event
 from emulator.demo.limits import tokens
+from emulator.demo.messages.words import UNTHREADED
 from emulator.demo.opaque import mint
 from emulator.demo.reading import RefusedError
 from emulator.demo.talk import Call, Json, Prompt, Reply, Search, Source, Text, Thought, Usage, minted
@@ -37,7 +38,10 @@ def refuse(error: RefusedError) -> Json:
     """The body of an error (https://docs.anthropic.com/en/api/errors)."""
     kind = error.type or _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
     request = minted("req_", error.message)
-    return {"type": "error", "error": {"type": kind, "message": error.message}, "request_id": request}
+    told: Json = {"type": kind, "message": error.message}
+    if error.code == UNTHREADED:
+        told["details"] = {"error_code": error.code, "unsupported": ["model"]}
+    return {"type": "error", "error": told, "request_id": request}
 
 
 def _usage(prompt: Prompt, usage: Usage) -> Json:

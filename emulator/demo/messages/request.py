@@ -8,7 +8,7 @@ from typing import Literal
 
 from emulator.demo.face import Asked
 from emulator.demo.messages.conversation import read_conversation
-from emulator.demo.messages.words import WORDING, read_cache
+from emulator.demo.messages.words import UNTHREADED, WORDING, read_cache
 from emulator.demo.reading import Node, RefusedError, names, seed_of
 from emulator.demo.talk import Choice, Json, Prompt, Said, Tool, Turn
 
@@ -40,6 +40,8 @@ def read(body: Json, asked: Asked) -> Prompt:
         raise RefusedError("anthropic-version: header is required")
     root = Node(body, WORDING).obj(*_FIELDS, *_VENDORS)
     model = root.need("model").text()
+    if (thread := root.get("thread")) is not None:
+        raise thread.refused("thread: this model keeps no threads", code=UNTHREADED)
     limit = None if asked.counting else root.need("max_tokens").whole(0)
     marks: list[str] = []
     loaded: set[str] = set()

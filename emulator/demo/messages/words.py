@@ -18,6 +18,8 @@ WORDING = Wording(
     type=_type,
     index=".{}",
 )
+UNTHREADED = "thread_unsupported_request"
+"""The code upon which Anthropic's SDKs send the whole conversation in every request."""
 
 
 def read_cache(node: Node | None) -> str:

@@ -49,18 +49,19 @@ def read_error(status: int, body: bytes) -> GatewayError:
 def read_error_value(value: Any, status: int = 0) -> GatewayError:
     """An error that is parsed already. `status` 0: it stood in a stream or in a reply that seemed right, and says itself how bad
     it is."""
-    kind, message = "", ""
+    kind, message, details = "", "", None
     match value:
         case {"error": {"message": str(message)} as inner} | ({"message": str(message)} as inner):
             kind = _kind(inner)
             status = status or _own_status(inner)
+            details = inner.get("details")
         case {"error": str(message)}:
             kind = str(value.get("code") or "")
         case {"detail": str(message)} | str(message):
             pass
         case {"error": dict(inner)}:
             message = ", ".join(f"{key}: {said}" for key, said in inner.items() if isinstance(said, str | int))
-    return _error(status or 502, message, kind)
+    return _error(status or 502, message, kind, details)
 
 
 def _kind(error: Json) -> str:
@@ -77,7 +78,7 @@ def _own_status(error: Json) -> int:
     return number if 400 <= number < 600 else _STATUS.get(str(error.get("type")), 0)
 
 
-def _error(status: int, message: str, kind: str) -> GatewayError:
+def _error(status: int, message: str, kind: str, details: Any = None) -> GatewayError:
     text = _SECRET.sub("[hidden]", message[:_SCANNED]).strip()
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + " …"
@@ -86,6 +87,7 @@ def _error(status: int, message: str, kind: str) -> GatewayError:
         text or f"The provider answered with status {status} and no explanation.",
         status=status if 400 <= status < 600 else 502,
         provider_code=kind[:100] or None,
+        details=details if isinstance(details, dict) and len(str(details)) <= _LONGEST else None,
     )
 
 
@@ -115,4 +117,6 @@ def _write_inner(error: GatewayError) -> Json:
         body["provider_code"] = error.provider_code
     if error.param:
         body["param"] = error.param
+    if error.details:
+        body["details"] = dict(error.details)
     return body

@@ -85,8 +85,8 @@ def _changes(body: Json, target: Target, dropped: list[str]) -> Json:
         kept = with_required(kept) if "schema_required_list" in quirks else kept
         if kept is not tools:
             changes["tools"] = kept
-    if isinstance(items, list) and any(_carries(item) for item in items):
-        changes["input"] = _unsealed(items, target, dropped)
+    if isinstance(items, list) and any(_carries(item) or _is_parsed(item) for item in items):
+        changes["input"] = [_unparsed(item) for item in _unsealed(items, target, dropped)]
     return changes
 
 
@@ -165,4 +165,28 @@ def _unsealed(items: list[Any], target: Target, dropped: list[str]) -> list[Any]
             dropped.append("reasoning")
         else:
             kept.append(original)
+    return kept
+
+
+def _is_parsed(item: Any) -> bool:
+    """Whether an SDK's helper has put its own reading of a call or of an answer into the item, which the API doesn't know
+    (https://github.com/openai/openai-node, `src/lib/ResponsesParser.ts`)."""
+    match item:
+        case {"parsed_arguments": _}:
+            return True
+        case {"type": "message", "content": list(parts)}:
+            return any(isinstance(part, dict) and "parsed" in part for part in parts)
+        case _:
+            return False
+
+
+def _unparsed(item: Any) -> Any:
+    if not _is_parsed(item):
+        return item
+    kept = {key: value for key, value in item.items() if key != "parsed_arguments"}
+    if isinstance(parts := kept.get("content"), list):
+        kept["content"] = [
+            {key: value for key, value in part.items() if key != "parsed"} if isinstance(part, dict) else part
+            for part in parts
+        ]
     return kept
