@@ -114,3 +114,5 @@ def test_the_base_image_is_told_as_it_is() -> None:
     base = re.search(r"^ARG PYTHON=(\S+):(\d+\.\d+)\.\d+-(\S+)@", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert base is not None
     assert f"{base[1]}:{base[2]}-{base[3]}" in GUIDE
+    assert "python -m sqlite3" in GUIDE
+    assert int(base[2].partition(".")[2]) >= 12  # the first Python that has it
