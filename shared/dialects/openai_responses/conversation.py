@@ -123,6 +123,10 @@ def _read_item(item: Json, where: str, conversation: Conversation) -> None:
         read(item, where, conversation)
     elif kind in HOSTED_CALLS:
         _hosted(item, where, conversation)
+    elif kind == "item_reference" and str(item.get("id")).startswith("rs_"):
+        # Vercel's SDK refers to the reasoning of earlier replies (https://ai-sdk.dev/providers/ai-sdk-providers/openai,
+        # `store`); the words and calls beside it come whole, so that the conversation can go on without.
+        conversation.dropped.append("reasoning")
     elif kind in _STATEFUL:
         raise unsupported(f"{where}: items of type '{kind}' can't go to another provider. {_STATEFUL[kind]}", where)
     else:
