@@ -25,10 +25,12 @@ class Client:
         token = saved_token(self.url)
         if token is None:
             raise CommandError(f"You are not logged in at {self.url}: run `ekai login` first.")
+        if not (token.isascii() and token.isprintable()):
+            raise CommandError("EKAI_TOKEN holds no token: `ekai login` gets one.")
         return token
 
-    def call(self, method: str, path: str, *, login: bool = True, **options: Any) -> Any:
-        """The JSON (or text) that the gateway answers. Raises CommandError."""
+    def call(self, method: str, path: str, *, login: bool = True, **options: Any) -> dict[str, Any]:
+        """The JSON object that the gateway answers; an empty one where it has nothing to say. Raises CommandError."""
         headers = {"authorization": f"Bearer {self.token()}"} if login else {}
         headers |= options.pop("headers", {})
         try:
@@ -39,9 +41,17 @@ class Client:
             raise CommandError(f"No gateway answers at {self.url} ({error}). Is `ekai serve` running there?") from None
         if reply.is_error:
             raise CommandError(_told(reply))
-        if reply.headers.get("content-type", "").startswith("application/json"):
-            return reply.json()
-        return reply.text
+        return _object(reply, self.url) if reply.content else {}
+
+
+def _object(reply: httpx.Response, url: str) -> dict[str, Any]:
+    try:
+        found = reply.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise CommandError(f"Something answers at {url}, but it is no Ekai Gateway.")
+    return found
 
 
 def _told(reply: httpx.Response) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-from click.exceptions import ClickException
 from pydantic import ValidationError
 
 from cli import account, admin, grants, keys, owner, receipts, routes, show, walk
@@ -79,18 +78,17 @@ def version() -> None:
 def run() -> None:
     """The entry point: a problem is one clear line on standard error, and exit 1."""
     try:
-        app(standalone_mode=False)
+        app()
     except CommandError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _end(str(error))
+    except OSError as error:  # a folder that can't be written, a full disk
+        place = f": {error.filename}" if error.filename else ""
+        _end(f"{error.strerror or error}{place}")
+
+
+def _end(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from cli.client import Client, CommandError
@@ -31,20 +32,27 @@ def models(
     """List the models that the gateway serves."""
     query = {name: value for name, value in (("search", search), ("provider", provider)) if value}
     found = Client(url).call("GET", "/v1/models", login=mine, params=query)
+    if not isinstance(found.get("data"), list):
+        raise CommandError(f"What answers at {url} lists no models.")
     if as_json:
         print_json(found)
         return
     table = Table("model", "context", "output", "providers", "native APIs", box=None, pad_edge=False)
     for model in found["data"]:
         table.add_row(
-            model["id"],
-            _size(model["context_length"]),
-            _size(model["max_output_tokens"]),
-            ", ".join(model["providers"]),
-            ", ".join(model["endpoints"]),
+            _plain(str(model.get("id"))),
+            _size(model.get("context_length")),  # other servers that speak OpenAI's API list ids alone
+            _size(model.get("max_output_tokens")),
+            ", ".join(model.get("providers", ())),
+            ", ".join(model.get("endpoints", ())),
         )
     console.print(table)
-    console.print(f"{found['total']} models", style="dim")
+    console.print(f"{found.get('total', len(found['data']))} models", style="dim")
+
+
+def _plain(text: str) -> str:
+    """What others wrote, fit for a terminal: no control sequences and no markup."""
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
 
 
 def _size(tokens: int | None) -> str:
@@ -94,7 +102,7 @@ def _requests(records: list[dict[str, Any]]) -> Table:
     for record in records:
         table.add_row(
             record["timestamp"].replace("T", " ")[:19],
-            record["model"] or record["model_requested"],
+            _plain(record["model"] or record["model_requested"]),
             record["provider"],
             record["outcome"],
             f"{record['input_tokens']:,}",
