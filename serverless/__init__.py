@@ -1,0 +1,1 @@
+"""The functions on AWS Lambda: what they need there and nowhere else."""
