@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import re
@@ -31,6 +32,8 @@ from emulator.appd import FakeAppd
 from shared.version import VERSION
 
 ROOT = Path(__file__).parents[2]
+LOCK = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+OPTIONAL = ("boto3", "botocore")  # STORE=dynamodb, for AWS Lambda
 SHIPPED = ("catalog", "emulator", "functions", "shared")
 KNOWN_KEY = "0xab99861d5847e01151798b269f56413d6e79e435272487a3b3e010c73f594a13"
 CANARY = "operator-canary-4f1d"
@@ -216,13 +219,33 @@ def test_dependencies_are_the_locks_wheels_checked_by_hash() -> None:
 
 
 def test_the_lock_is_what_is_lent() -> None:
-    entries = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
-    pinned = [(Requirement(entry.partition("--hash")[0]), entry) for entry in entries if entry.strip()]
+    pinned = [(Requirement(entry.partition("--hash")[0]), entry) for entry in LOCK.splitlines() if entry.strip()]
     assert len(pinned) > 30
     for requirement, entry in pinned:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), requirement.name
         if requirement.marker is None or requirement.marker.evaluate():
             assert str(requirement.specifier) == f"=={metadata.version(requirement.name)}", requirement.name
+
+
+def test_all_that_is_imported_is_in_the_lock(image: Stage) -> None:
+    """What is lent holds more than the image would: the tools of development must not be missed there."""
+    locked = {Requirement(entry.split()[0]).name for entry in LOCK.splitlines() if "==" in entry}
+    providers = metadata.packages_distributions()
+    for file in (path for name in SHIPPED for path in (image.here / name).rglob("*.py")):
+        for module in imported(ast.parse(file.read_text())):
+            if module in sys.stdlib_module_names or module in SHIPPED or module in OPTIONAL:
+                continue
+            names = {name.lower().replace("_", "-") for name in providers[module]}
+            assert names & locked, f"{file.relative_to(image.here)} imports {module}"
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The outermost names of all imports, also of those inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
 
 
 def test_settings_are_those_of_the_contract(image: Stage) -> None:
