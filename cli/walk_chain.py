@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from catalog.serving import DEMO, served_catalog
 from cli.client import Client, CommandError
 from cli.keys import read_stored
 from cli.names import read_model, read_provider
@@ -21,7 +22,6 @@ from cli.stage import gateway, log_in, ok, refused, show, stream, tell, wallet
 from cli.wallet import Wallet
 from emulator.devchain import DevChain
 from shared.chain import checksum_address, provider_id
-from shared.context import DEMO, served_catalog
 
 _MODEL, _OTHER = "demo-1", "demo-messages"
 _RECEIPTS = 2

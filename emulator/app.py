@@ -17,7 +17,8 @@ from starlette.routing import BaseRoute, Mount
 
 import functions
 from catalog.load import CatalogError, load
-from shared.context import DEMO, Gateway, build, close, served
+from catalog.serving import DEMO, served
+from shared.context import Gateway, build, close
 from shared.logs import configure
 from shared.receipts.worker import worker_for
 from shared.settings import Settings, environment

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from coincurve import PrivateKey
 
+from catalog.serving import DEMO
 from catalog.types import Catalog, Match
 from shared.callers import Callers, token_hash
 from shared.chain import checksum_address, keccak256
-from shared.context import DEMO
 from shared.keys.env import EnvKeys
 from shared.settings import Settings
 from shared.store import Preferences

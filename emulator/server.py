@@ -14,13 +14,13 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from catalog.load import load
+from catalog.serving import DEMO, served
 from catalog.types import Catalog
 from emulator.local import Place
-from shared.context import DEMO, served
 from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource, banner
 from shared.settings import Settings, environment
-from shared.store.sqlite_schema import prepare
+from shared.store.sqlite_file import prepare
 
 _KEEP_ALIVE = 75
 _DEMO_URL = "DEMO_UPSTREAM_URL"

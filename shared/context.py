@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from catalog.load import load
-from catalog.types import Catalog, Provider
+from catalog.serving import served_catalog
+from catalog.types import Catalog
 from shared.billed import Billed
 from shared.budget import Budgets
 from shared.callers import Callers, ContractWallet
@@ -24,9 +24,6 @@ from shared.settings import Settings, environment
 from shared.store import Store
 from shared.store.sqlite import SqliteStore
 from shared.upstream import Limits, Upstream
-
-DEMO = "demo"
-"""The provider that the emulator brings along; served only where DEMO_UPSTREAM_URL names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +97,6 @@ def _keys(
 
 def _shown(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-
-def served_catalog(variables: Mapping[str, str]) -> Catalog:
-    """The catalog in the repository, as it is served with these variables."""
-    return served(load(), variables)
-
-
-def served(catalog: Catalog, variables: Mapping[str, str]) -> Catalog:
-    """The catalog with the providers that are on here, at the addresses that the settings name."""
-    providers: dict[str, Provider] = {}
-    for provider in catalog.providers.values():
-        named = variables.get(f"{provider.id.upper()}_UPSTREAM_URL", "")
-        base = variables.get(provider.base_url_env, "") if provider.base_url_env else ""
-        if provider.base_url_env and not (named or base):
-            continue
-        if provider.id == DEMO and not named:
-            continue
-        root = named or base.rstrip("/").removesuffix("/v1") or provider.root
-        providers[provider.id] = replace(provider, root=root.rstrip("/"))
-    return replace(catalog, providers=providers)
 
 
 async def close(gateway: Gateway) -> None:

@@ -25,7 +25,7 @@ from shared.store import sqlite_caps as caps_sql
 from shared.store import sqlite_outbox as outbox_sql
 from shared.store import sqlite_usage as usage_sql
 from shared.store.outbox import Entry, Receipt, ReceiptState
-from shared.store.sqlite_schema import connect, prepare
+from shared.store.sqlite_file import connect, prepare
 from shared.store.sqlite_writer import Writer
 
 READ_BUSY_MS = 250

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from shared.store.sqlite_schema import connect
+from shared.store.sqlite_file import connect
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

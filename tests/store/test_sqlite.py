@@ -16,7 +16,7 @@ import pytest
 from shared.store import GLOBAL, Budget, Settlement, UsageQuery, UsageRow
 from shared.store import sqlite_writer as writer_module
 from shared.store.sqlite import SqliteStore
-from shared.store.sqlite_schema import prepare
+from shared.store.sqlite_file import VERSION, connect, prepare
 
 NOON = 1_795_521_600_000
 SETTLEMENT = Settlement(((GLOBAL, "2026-11"),))
@@ -235,3 +235,9 @@ def test_a_broken_file_is_an_error_and_not_a_new_file(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError):
         SqliteStore(str(file))
     assert file.read_bytes().startswith(b"this is no database")
+
+
+def test_a_file_that_has_seen_all_migrations_is_opened_without_them(tmp_path: Path) -> None:
+    prepare(str(tmp_path / "x.db"))
+    with closing(connect(str(tmp_path / "x.db"), 100)) as connection:
+        assert connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (VERSION,)
