@@ -113,7 +113,7 @@ def started(
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def asked(process: subprocess.Popen[str], url: str, seconds: float = 20) -> httpx.Response:
+def asked(process: subprocess.Popen[str], url: str, seconds: float = 45) -> httpx.Response:
     """The answer, as soon as there is one."""
     end = time.monotonic() + seconds
     while True:
@@ -128,7 +128,7 @@ def asked(process: subprocess.Popen[str], url: str, seconds: float = 20) -> http
 def stopped(process: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code after SIGTERM, and all that was printed."""
     process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=15)
+    printed, _ = process.communicate(timeout=45)
     return process.returncode, printed
 
 
@@ -284,7 +284,7 @@ def test_serves_and_is_healthy_and_stops_with_exit_code_0(image: Stage) -> None:
 def test_refuses_to_serve_keys_of_the_environment_to_the_world(image: Stage) -> None:
     env = {"KEYS": "env", "HOST": "0.0.0.0", "OPENAI_API_KEY": "sk-never-shown"}
     with started(image, env) as (process, _):
-        printed, _ = process.communicate(timeout=20)
+        printed, _ = process.communicate(timeout=45)
     assert process.returncode == 1
     assert "ALLOWED_ADDRESSES" in printed
     assert "sk-never-shown" not in printed
