@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PLACEHOLDER = "your-key-here"
 """What `.env.example` shows where a key belongs; such a value counts as unset."""
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
 def _blank_is_unset(value: Any) -> Any:
@@ -21,9 +23,16 @@ def _listed(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _are_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_ADDRESS.fullmatch(value) for value in values):
+        raise ValueError("wallet addresses (0x and 40 hex digits) are needed, with commas between them")
+    return values
+
+
 Secret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-Seconds = Annotated[float, Field(gt=0)]
+Addresses = Annotated[Words, AfterValidator(_are_addresses)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -38,13 +47,13 @@ class Settings(BaseSettings):
     store: Literal["sqlite", "dynamodb"] = "sqlite"
     dynamodb_table: str = "ekai-gateway"
     keys: Literal["env", "chain"] | None = None
-    allowed_addresses: Words = ()
+    allowed_addresses: Addresses = ()
     auth_token_ttl: int = Field(604_800, gt=0)
     auth_max_message_age: int = Field(300, gt=0)
     sapphire_rpc_url: str = "https://testnet.sapphire.oasis.io"
     sapphire_chain_id: int = 23295
     ekai_control_plane_address: Annotated[str | None, BeforeValidator(_blank_is_unset)] = None
-    authorization_ttl: float = Field(0, ge=0)
+    authorization_ttl: float = Field(0, ge=0, allow_inf_nan=False)
     rofl_socket_path: str = "/run/rofl-appd.sock"
     rofl_private_key: Secret = None
     private_key: Secret = None
@@ -56,7 +65,7 @@ class Settings(BaseSettings):
     stream_idle_timeout: Seconds = 120
     ping_interval: Seconds = 15
     max_attempts: int = Field(3, ge=1)
-    cooldown_seconds: float = Field(30, ge=0)
+    cooldown_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     rate_limit_requests: int | None = Field(None, gt=0)
     rate_limit_tokens: int | None = Field(None, gt=0)
     login_attempts: int = Field(30, ge=0)
