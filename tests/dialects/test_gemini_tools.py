@@ -161,7 +161,7 @@ def test_hosted_search_is_googles() -> None:
     options = {"max_uses": 5, "allowed_domains": ["a.org"], "blocked_domains": []}
     body, dropped = written(asks(tools=(replace(SEARCH, options=options),)), GEMINI_25)
     assert body["tools"] == [{"googleSearch": {}}]
-    assert dropped == ("web_search.max_uses", "web_search.allowed_domains")
+    assert dropped == ("tools.max_uses", "tools.allowed_domains")
     # Claude Code forces its search; a text is answer enough
     forced = asks(tools=(SEARCH,), tool_choice=ToolChoice("tool", ("web_search",)))
     assert written(forced, GEMINI_25)[1] == ("tool_choice",)

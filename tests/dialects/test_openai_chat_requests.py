@@ -558,7 +558,7 @@ def test_hosted_tools_of_others_are_named() -> None:
     body, dropped = write(ask(tools=tools, tool_choice=ToolChoice("tool", ("web_search",))), target())
     assert len(body["tools"]) == 1
     assert "tool_choice" not in body
-    assert dropped == ("tool_choice", "web_search")
+    assert dropped == ("tool_choice", "tools.web_search")
     body, dropped = write(ask(tools=tools[1:]), target())
     assert "tools" not in body
 

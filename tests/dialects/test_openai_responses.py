@@ -686,9 +686,12 @@ def test_web_search_from_another_api() -> None:
     assert written.dropped == ("tools.max_uses",)
 
 
-def test_other_hosted_tools_of_another_api_are_refused() -> None:
-    tool = HostedTool("code_execution", "messages", {"type": "code_execution_20250825"})
-    assert refused(ask(tools=(tool,))).code is Code.UNSUPPORTED_BY_MODEL
+def test_hosted_tools_of_another_api_are_run_here_or_named() -> None:
+    code = HostedTool("code_execution", "messages", {"type": "code_execution_20250825"})
+    computer = HostedTool("computer", "messages", {"type": "computer_20250124"})
+    written = DIALECT.write_request(ask(tools=(code, computer)), NATIVE)
+    assert written.body["tools"] == [{"type": "code_interpreter", "container": {"type": "auto"}}]
+    assert written.dropped == ("tools.computer",)
 
 
 @pytest.mark.parametrize(
@@ -768,7 +771,7 @@ def test_fields_and_tools_that_strict_servers_refuse() -> None:
     written = DIALECT.write_request(request, target("no_store", "no_cache_key", "no_hosted_tools"))
     assert [tool["type"] for tool in written.body["tools"]] == ["function"]
     assert not written.body.keys() & {"store", "prompt_cache_key"}
-    assert written.dropped == ("web_search", "cache_key")
+    assert written.dropped == ("tools.web_search", "cache_key")
     assert "parallel_tool_calls" not in DIALECT.write_request(ask(parallel_tools=True), NATIVE).body
 
 

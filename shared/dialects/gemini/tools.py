@@ -140,7 +140,7 @@ def _hosted(tools: tuple[Tool, ...], beside_functions: bool, target: Target, dro
         if ours is None or (beside_functions and target.flags.thinking != "level"):
             dropped[f"tools.{tool.name}"] = None
             continue
-        dropped.update((f"{tool.name}.{option}", None) for option, value in tool.options.items() if value)
+        dropped.update((f"tools.{option}", None) for option, value in tool.options.items() if value)
         listed.append({ours: {}})
     return listed
 

@@ -151,7 +151,7 @@ def write_tools(request: Request, tools: tuple[Tool, ...], names: ToolNames, tar
             case HostedTool(name="web_search", dialect="chat_completions") if "type" not in tool.raw:
                 fields["web_search_options"] = tool.raw
             case HostedTool():
-                dropped.add(tool.name)
+                dropped.add(f"tools.{tool.name}")
             case _:
                 written.append(_write_tool(tool, names, target, dropped, introduced))
     if not written:

@@ -24,6 +24,9 @@ from shared.dialects.openai_responses.hosted import API
 from shared.dialects.toolnames import WRAPPED_SCHEMA, ToolNames, ToolRef, wire_name
 from shared.errors import invalid, unsupported
 
+_HOSTED = frozenset({"web_search", "code_execution", "tool_search"})
+"""Neutral names of tools that this API has too, whoever's they were."""
+
 EMPTY_SCHEMA: Json = {"type": "object", "properties": {}}
 
 
@@ -66,12 +69,17 @@ def offered(request: Request, shapes: Shapes, dropped: list[str]) -> tuple[Tool,
     listed = [tool for tool in request.tools if searchable or not _deferred(tool) or tool.name in referenced]
     unique: dict[tuple[str, str, str], Tool] = {}
     for tool in (*listed, *found):
-        if isinstance(tool, HostedTool) and not shapes.hosted:
-            dropped.append(tool.name)
+        if isinstance(tool, HostedTool) and not _runs(tool, shapes):
+            dropped.append(f"tools.{tool.name}")
             continue
         kind = "hosted" if isinstance(tool, HostedTool) else "own"
         unique.setdefault((kind, getattr(tool, "namespace", ""), tool.name), tool)
     return tuple(unique.values())
+
+
+def _runs(tool: HostedTool, shapes: Shapes) -> bool:
+    """Whether the provider has such a tool of its own."""
+    return shapes.hosted and (tool.dialect == API or tool.name in _HOSTED)
 
 
 def can_search(tools: Iterable[Tool]) -> bool:
@@ -206,8 +214,8 @@ def _write_hosted(tool: HostedTool, shapes: Shapes, dropped: list[str]) -> Json:
         return tool.raw
     if tool.name == "tool_search":
         return {"type": "tool_search"}
-    if tool.name != "web_search":
-        raise unsupported(f"The tool {tool.name} runs at its own provider only, and this model has another.", "tools")
+    if tool.name == "code_execution":
+        return {"type": "code_interpreter", "container": {"type": "auto"}}
     search: Json = {"type": "web_search"}
     for option, value in tool.options.items():
         if option == "allowed_domains":
