@@ -25,6 +25,7 @@ from shared.store.outbox import Entry, Outbox
 LEASE = "receipts"
 
 _RPC_SECONDS = 15.0
+_LEASE_SECONDS = 1.0
 
 log = logging.getLogger("ekai.receipts")
 
@@ -73,6 +74,13 @@ class Worker:
         except Exception as error:  # it runs out by itself
             log.warning("the lease could not be given back: %s", error)
         await self._sender.close()
+
+    async def drain(self, seconds: float) -> None:
+        """Delivers what is there, and ends: for processes that don't last. Does nothing while another one delivers."""
+        self.start()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._held.wait(), min(seconds, _LEASE_SECONDS))
+        await self.stop(seconds)
 
     async def _keep_lease(self) -> None:
         while True:

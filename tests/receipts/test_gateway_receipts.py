@@ -23,7 +23,7 @@ from shared.chain import model_ids, provider_id
 from shared.receipts import hash_of
 from shared.receipts.worker import worker_for
 from tests.gateway.live import Live, gateway
-from tests.gateway.provider import CUT, Asked, Reply, json_reply, sse_reply
+from tests.gateway.provider import CUT, Asked, Piece, Reply, json_reply, sse_reply
 from tests.gateway.wire import APIS, CHAT, MESSAGES, Api
 from tests.receipts.world import FAST, World, values
 
@@ -135,7 +135,7 @@ def test_every_reply_has_its_receipt(live: Live, plane: World, api: Api, stream:
 @each_api
 @pytest.mark.parametrize("how", ["cut", "stalls", "hung up"])
 def test_what_breaks_off_has_one_too(live: Live, plane: World, api: Api, how: str) -> None:
-    ending = {"cut": CUT, "stalls": 30.0, "hung up": 30.0}[how]
+    ending: Piece = CUT if how == "cut" else 30.0
     live.provider.script = lambda asked: sse_reply(*api.events[:3], 0.05, ending)
     client = live.caller(f"{'anthropic' if api is MESSAGES else 'openai'}/{api.model}")
     with client.stream("POST", api.path, json=api.body(stream=True)) as reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator.appd import Call, FakeAppd, RevertedError, on_chain
@@ -27,15 +29,15 @@ from tests.receipts.world import FAST, Node, Running, World, live, named, until,
 Work = Callable[[Running, FakeAppd], Awaitable[None]]
 
 
+@dataclass
 class Breaking(FakeAppd):
     """appd with a wall in front of sign-submit: `refusal` answers instead, `lost` answers are torn off after the deed."""
 
-    __slots__ = ("lost", "refusal")
+    lost: int = 0
+    refusal: Callable[[Request], Response | None] = field(default=lambda request: None)
 
     def app(self) -> Starlette:
-        starlette = super().app()
-        starlette.router.middleware_stack = self._wall(starlette.router.middleware_stack)
-        return starlette
+        return Starlette(routes=[Mount("/", app=self._wall(super().app()))])
 
     def _wall(self, inner: ASGIApp) -> ASGIApp:
         async def wall(scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,10 +60,7 @@ async def _nowhere(message: Any) -> None:
 
 
 def fake(world: World, **more: Any) -> Breaking:
-    made = Breaking(on_chain(world.chain.url, world.instance.address), **more)
-    made.lost = 0
-    made.refusal = lambda request: None
-    return made
+    return Breaking(on_chain(world.chain.url, world.instance.address), **more)
 
 
 def inside(world: World, folder: Path, appd: FakeAppd, work: Work, node: Node | None = None, **more: Any) -> None:

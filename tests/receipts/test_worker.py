@@ -138,6 +138,22 @@ def test_a_stop_delivers_what_it_can_and_hands_over(tmp_path: Path, grace: float
 
 
 @pytest.mark.parametrize("held_by_another", [False, True])
+def test_a_process_that_does_not_last(tmp_path: Path, held_by_another: bool) -> None:
+    async def run() -> None:
+        store, sends = _store(tmp_path), Sends(0.01)
+        await _filled(store, 12)
+        if held_by_another:
+            assert await store.lease(LEASE, "another", 0, 2**60)
+        await Worker(store, sends, pace=FAST).drain(5)
+        assert sends.done == ([] if held_by_another else list(range(1, 13)))
+        assert sends.closed
+        assert await store.lease(LEASE, "next", 0, 1) != held_by_another
+        await store.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("held_by_another", [False, True])
 def test_a_stop_does_not_wait_for_a_chain_that_is_down_or_for_others(tmp_path: Path, held_by_another: bool) -> None:
     async def run() -> None:
         store, sends = _store(tmp_path), Sends(failures=10**6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 from shared.keys.appd import Appd
 from shared.keys.rpc import Rpc
@@ -16,7 +17,7 @@ from shared.receipts.worker import Pace, Worker
 from shared.store.sqlite import SqliteStore
 
 PACE = Pace(idle=0.01, flying=0.01, lease=0.15, first_wait=0.02, longest_wait=0.1)
-DELAYS = Delays(refused_doubles=1.0, taken_doubles=1.0, node=0.3, look=0.02)
+DELAYS = Delays(refused_doubles=2.5, taken_doubles=2.5, node=0.3, look=0.02)
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ class Place:
         return SignerSender(Account.read(self.private_key), register, silence=0.3)
 
 
-def run(place: Place) -> None:
-    """Delivers until it is killed."""
-    asyncio.run(_run(place))
+def run(place: Place, begun: Connection) -> None:
+    """Delivers until it is killed, and says when it begins."""
+    asyncio.run(_run(place, begun))
 
 
-async def _run(place: Place) -> None:
+async def _run(place: Place, begun: Connection) -> None:
     worker = Worker(SqliteStore(place.database), place.sender(), pace=PACE)
     worker.start()
+    begun.send_bytes(b"!")
     await asyncio.Event().wait()
