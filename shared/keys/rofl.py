@@ -20,6 +20,7 @@ _BOOT_SECONDS = 30.0
 _POLL_SECONDS = 0.25
 _REST_SECONDS = 5.0  # after a failure: requests in between share its answer
 _RULE = "=" * 40
+_SILENT = "appd didn't answer"
 NOT_INITIALIZED = "not initialized yet"
 """What appd answers while it boots."""
 _USAGE = (
@@ -74,6 +75,7 @@ class KeySource:
         self._state: KeyState | None = None
         self._ask_again = 0.0
         self._asking: asyncio.Task[KeyState] | None = None
+        self._last = _SILENT
 
     async def key(self) -> GatewayKey:
         """The key. Raises SAPPHIRE_UNAVAILABLE where there is none."""
@@ -91,7 +93,7 @@ class KeySource:
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
         done, _ = await asyncio.wait({self._asking}, timeout=patience)
-        return done.pop().result() if done else KeyState(None, True, f"appd says: {NOT_INITIALIZED}")
+        return done.pop().result() if done else KeyState(None, True, self._last)
 
     async def close(self) -> None:
         """Ends a question that is still open."""
@@ -102,13 +104,33 @@ class KeySource:
     async def _ask(self) -> KeyState:
         try:
             if _is_there(self._socket_path):
-                self._state = await _derived(self._socket_path, self._boot_seconds)
+                self._state = await self._derived()
             else:
                 self._state = _given(self._variable)
             self._ask_again = time.monotonic() + _REST_SECONDS
             return self._state
         finally:
             self._asking = None
+
+    async def _derived(self) -> KeyState:
+        from shared.keys.appd import Appd, AppdError  # with its HTTP client: only where a socket is there
+
+        appd = Appd.at(self._socket_path)
+        self._last = _SILENT
+        try:
+            async with asyncio.timeout(self._boot_seconds):
+                while True:
+                    try:
+                        return _of(await appd.derive_key(KEY_ID), await appd.app_id())
+                    except AppdError as error:
+                        self._last = str(error)
+                        if error.status and NOT_INITIALIZED not in error.text:  # a reply that waiting won't change
+                            return KeyState(None, True, self._last)
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            return KeyState(None, True, f"{self._last} (for {self._boot_seconds:g} s)")
+        finally:
+            await appd.close()
 
 
 def describe(state: KeyState) -> tuple[int, dict[str, Any]]:
@@ -159,27 +181,6 @@ def _given(variable: str | None) -> KeyState:
     except ValueError as error:
         return KeyState(None, False, str(error))
     return KeyState(GatewayKey(private, public_key(private), "variable", retired=tuple(retired)), False)
-
-
-async def _derived(socket_path: str, seconds: float) -> KeyState:
-    from shared.keys.appd import Appd, AppdError  # with its HTTP client: only where a socket is there
-
-    appd = Appd.at(socket_path)
-    last = "appd didn't answer"
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                try:
-                    return _of(await appd.derive_key(KEY_ID), await appd.app_id())
-                except AppdError as error:
-                    last = str(error)
-                    if error.status and NOT_INITIALIZED not in error.text:  # a reply that waiting won't change
-                        return KeyState(None, True, last)
-                await asyncio.sleep(_POLL_SECONDS)
-    except TimeoutError:
-        return KeyState(None, True, f"{last} (for {seconds:g} s)")
-    finally:
-        await appd.close()
 
 
 def _of(private: bytes, app_id: str) -> KeyState:
