@@ -57,19 +57,25 @@ def started(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[st
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            try:
-                httpx.get(f"{url}/health").raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert process.poll() is None, process.communicate()[1]
-                time.sleep(0.02)
+        _await(process, port)
         yield process, url
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=20)
+
+
+def _await(process: subprocess.Popen[str], port: int) -> None:
+    """Until it listens; a plain socket asks, since the process needs the cores more."""
+    end = time.monotonic() + 40
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    httpx.get(f"http://127.0.0.1:{port}/health", timeout=40).raise_for_status()
 
 
 def _refused(folder: Path, **settings: str) -> str:
