@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
@@ -20,9 +21,11 @@ from catalog.load import CatalogError, load
 from catalog.serving import DEMO, served
 from shared.context import Gateway, build, close
 from shared.logs import configure
-from shared.receipts.worker import worker_for
 from shared.settings import Settings, environment
 from shared.web import serve
+
+if TYPE_CHECKING:
+    from shared.receipts.worker import Worker
 
 log = logging.getLogger("ekai.emulator")
 
@@ -51,7 +54,7 @@ def create() -> Starlette:
         app.state.gateway = gateway
         _reload_on_hangup(app)
         housekeeping = asyncio.create_task(_keep_house(gateway))
-        receipts = worker_for(settings, gateway.store, gateway.clock)
+        receipts = _deliverer(gateway)
         if receipts is not None:
             receipts.start()
         try:
@@ -82,6 +85,15 @@ def _reload_on_hangup(app: Starlette) -> None:
 
     if threading.current_thread() is threading.main_thread():
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
+def _deliverer(gateway: Gateway) -> Worker | None:
+    """Who brings receipts onto the chain, where there are any."""
+    if not gateway.receipts_on:
+        return None
+    from shared.receipts.worker import worker_for  # with an HTTP client that nothing else here needs
+
+    return worker_for(gateway.settings, gateway.store, gateway.clock)
 
 
 async def _keep_house(gateway: Gateway) -> None:

@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.wallet import Wallet
 from emulator.appd import FakeAppd, on_chain
 from emulator.devchain import DevChain
-from shared.chain import model_ids, provider_id
+from shared.chain import keccak256, model_ids, provider_id
+from shared.keys.envelope import public_key, seal_for
 from shared.receipts import hash_of
 from shared.receipts.worker import worker_for
 from tests.gateway.live import Live, gateway
@@ -48,7 +50,7 @@ def settings(world: World, **more: str) -> dict[str, str]:
 @pytest.fixture(scope="module", autouse=True)
 def _quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("emulator.app.worker_for", partial(worker_for, pace=replace(FAST, lease=15)))
+        patch.setattr("shared.receipts.worker.worker_for", partial(worker_for, pace=replace(FAST, lease=15)))
         yield
 
 
@@ -278,3 +280,38 @@ def test_inside_rofl(world: World, tmp_path: Path) -> None:
         for row in rows:
             check(world, row)
         assert len(fake.calls) < 8
+
+
+def test_a_friends_call_with_an_owners_key(world: World, tmp_path: Path) -> None:
+    """The whole loop with keys on chain: the receipt names both, and outlives the delegation."""
+    private = keccak256(b"the gateway's own key")
+    sealed = seal_for(world.owner.address, provider_id("openai"), "sk-of-the-owner", public_key(private))
+    world.do(world.admin.address, "setRoflKey(bytes,bool)", public_key(private), True)
+    world.do(world.admin.address, "addProvider(bytes32)", provider_id("openai"))
+    world.do(world.owner.address, "setSecret(bytes32,bytes)", provider_id("openai"), sealed)
+    world.do(world.owner.address, "addAllowedModel(bytes32,bytes32)", provider_id("openai"), model_ids("gpt-4o")[0])
+    given = settings(world, KEYS="chain", RECEIPTS="", ROFL_PRIVATE_KEY=private.hex())
+    with gateway(tmp_path, **given) as live:
+        live.provider.script = lambda asked: _answer(CHAT, True)
+        client = _logged_in(live, world.friend.private_key, tmp_path)
+        wanted = {"api_address": world.owner.address, "model_preferences": ["openai/gpt-4o"]}
+        client.put("/user/preferences", json=wanted).raise_for_status()
+        reply = client.post(CHAT.path, json=CHAT.body(stream=True))
+        world.do(world.owner.address, "removeDelegate(address)", world.friend.address)
+        assert client.post(CHAT.path, json=CHAT.body()).status_code == 403
+        denied, row = settled(live, client, 2)
+        client.close()
+        assert denied["receipt"] == "none"
+        assert (row["owner"], row["caller"]) == (world.owner.address, world.friend.address)
+        assert row["request_hash"] == reply.headers["x-ekai-request-hash"]
+        assert live.provider.asked[0].headers["authorization"] == "Bearer sk-of-the-owner"
+        check(world, row)
+
+
+def _logged_in(live: Live, key: str, folder: Path) -> httpx.Client:
+    file = folder / "friend.key"
+    file.write_text(key)
+    client = httpx.Client(base_url=live.url, timeout=30)
+    granted = client.post("/auth/login", json=Wallet.read(file).login(23295, 604_800)).raise_for_status().json()
+    client.headers["authorization"] = f"Bearer {granted['token']}"
+    return client
