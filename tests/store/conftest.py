@@ -11,6 +11,7 @@ import pytest
 
 from shared.store import Store
 from shared.store.sqlite import SqliteStore
+from tests.store import dynamo_tables
 
 T = TypeVar("T")
 Open = Callable[[], Store]
@@ -21,7 +22,11 @@ def _sqlite(folder: Path) -> Open:
     return lambda: SqliteStore(str(folder / "store.db"))
 
 
-STORES: dict[str, Callable[[Path], Open]] = {"sqlite": _sqlite}
+def _dynamo(folder: Path) -> Open:
+    return dynamo_tables.opener()
+
+
+STORES: dict[str, Callable[[Path], Open]] = {"sqlite": _sqlite, "dynamo": _dynamo}
 
 
 class Bench:

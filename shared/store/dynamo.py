@@ -1,0 +1,248 @@
+"""The store in one DynamoDB table: for many machines at once, serverless or behind a load balancer.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-general-nosql-design.html. One round trip tells a request who is
+calling, one more takes its holds if there is a cap, and one writes it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from shared.store import Budget, Grant, Hold, Preferences, Session, Settlement, Totals, UsageQuery, UsageRow
+from shared.store import dynamo_caps as caps
+from shared.store import dynamo_outbox as outbox
+from shared.store import dynamo_usage as rows
+from shared.store.dynamo_client import ConditionFailedError, Table
+from shared.store.dynamo_items import (
+    COPIES,
+    DAYS,
+    Item,
+    Key,
+    budget_key,
+    day_of,
+    grant_key,
+    preferences_key,
+    read_grant,
+    read_preferences,
+    token_key,
+    write_item,
+    write_preferences,
+)
+from shared.store.outbox import Entry, Receipt, ReceiptState
+
+_KNOWN_TOKENS = 20_000
+_RECENT_RECEIPTS = 1_000
+_EVERYBODY = "*"
+
+_budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
+"""The gateway's cap as this request's session brought it along, for the one who asks next in the same request."""
+
+
+class DynamoStore:
+    """See `shared.store.Store`. Every process of every machine may share the table; clocks that differ by seconds do no harm."""
+
+    def __init__(self, table: str, client: Any = None) -> None:
+        self._table = Table(table, client)
+        self._guesses: OrderedDict[bytes, tuple[str, str]] = (
+            OrderedDict()
+        )  # token -> its address, and whose keys it uses
+        self._holding: dict[str, caps.Holding] = {}  # what this process holds, by request
+        self._recent: OrderedDict[str, None] = OrderedDict()  # receipts that this process has put
+        self._days: set[str] = set()
+        self._expired_until = 0
+
+    # ── callers
+
+    async def session(self, token_hash: bytes, now: int) -> Session | None:
+        """One round trip where this process knows the token: what belongs to it is read beside it, and read again if the preferences
+        name another owner by now. A process that meets a token for the first time needs two."""
+        token, (address, owner) = token_key(token_hash), self._guesses.get(token_hash, ("", ""))
+        found = await self._table.get_all([token, budget_key(_any_copy()), *_keys_of(address, owner)])
+        if not _living(found.get(token), max(now, self._expired_until)):
+            return None
+        item = found[token]
+        if not address:
+            address, owner = item["address"], item["owner"]
+            found |= await self._table.get_all(_keys_of(address, owner))
+        while _owner_in(found, address) != owner:
+            owner = _owner_in(found, address)
+            found |= await self._table.get_all(_keys_of(address, owner))
+        self._guess(token_hash, address, owner)
+        _budget.set(_budget_in(found))
+        grants = [read_grant(found[key]) for key in _grant_keys(address, owner) if key in found]
+        preferences = read_preferences(address, found.get(preferences_key(address)))
+        return Session(address, item["expires_at"], preferences, tuple(grants))
+
+    def _guess(self, token_hash: bytes, address: str, owner: str) -> None:
+        self._guesses[token_hash] = (address, owner)
+        self._guesses.move_to_end(token_hash)
+        if len(self._guesses) > _KNOWN_TOKENS:
+            self._guesses.popitem(last=False)
+
+    async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
+        pk, sk = token_key(token_hash)
+        owner = (
+            await self.preferences(address)
+        ).api_address or address  # a guess for processes that meet the token first
+        times = {"expires_at": expires_at, "ttl": expires_at}
+        await self._table.put({"pk": pk, "sk": sk, "address": address, "owner": owner, **times})
+
+    async def end_token(self, token_hash: bytes) -> None:
+        await self._table.delete(*token_key(token_hash))
+
+    async def use_signature(self, digest: bytes, expires_at: int) -> bool:
+        item = {"pk": f"SIG#{digest.hex()}", "sk": "SIG", "ttl": expires_at}
+        try:
+            await self._table.put(item, "attribute_not_exists(pk)")
+        except ConditionFailedError:
+            return False
+        return True
+
+    async def preferences(self, address: str) -> Preferences:
+        return read_preferences(address, await self._table.get(*preferences_key(address)))
+
+    async def put_preferences(self, preferences: Preferences) -> None:
+        await self._table.put(write_preferences(preferences))
+
+    async def expire(self, now: int) -> None:
+        """DynamoDB deletes what has expired; here only what it hasn't got to yet is kept from coming back."""
+        self._expired_until = max(self._expired_until, now)
+        dead = [
+            request_id
+            for request_id, holding in self._holding.items()
+            if all(held.expires_at <= now for held in holding.values())
+        ]
+        for request_id in dead:
+            del self._holding[request_id]
+
+    # ── usage
+
+    async def record(self, row: UsageRow, settlement: Settlement, receipt: Receipt | None = None) -> None:
+        await self._name_day(day_of(row.at))
+        holding = self._holding.get(row.id, {}) if settlement.spenders else {}
+        await rows.record(self._table, row, settlement, holding, receipt)
+        if settlement.spenders:
+            self._holding.pop(row.id, None)
+
+    async def _name_day(self, day: str) -> None:
+        """Once a day and process: the day is listed before it has rows."""
+        if day not in self._days:
+            await self._table.put({"pk": DAYS, "sk": day})
+            self._days.add(day)
+
+    async def usage(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
+        """Sums and rows are read side by side: a request that ends meanwhile may be in one of them alone."""
+        return await asyncio.gather(rows.totals(self._table, query), rows.rows(self._table, query))
+
+    async def prune(self, before: int) -> int:
+        return await rows.prune(self._table, before)
+
+    # ── money
+
+    async def budget(self) -> Budget:
+        brought = _budget.get()
+        if brought is not None:
+            _budget.set(None)
+            return brought
+        key = budget_key(_any_copy())
+        item = await self._table.get(*key)
+        return _read_budget(item)
+
+    async def put_budget(self, budget: Budget) -> None:
+        _budget.set(None)
+        copies = (dict(zip(("pk", "sk"), budget_key(copy), strict=True)) for copy in range(COPIES))
+        cap = {"amount": budget.amount, "alert_only": budget.alert_only}
+        await self._table.transact([{"Put": {"Item": write_item({**copy, **cap})}} for copy in copies])
+
+    async def spent(self, spender: str, period: str) -> int:
+        return await caps.spent(self._table, spender, period)
+
+    async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> Sequence[int]:
+        left, holding = await caps.hold(self._table, holds, expires_at, max(now, self._expired_until))
+        self._holding[request_id] = {**self._holding.get(request_id, {}), **holding}
+        return left
+
+    async def grants(self, owner: str) -> Sequence[Grant]:
+        return await caps.grants(self._table, owner)
+
+    async def put_grants(
+        self, owner: str, grants: Mapping[str, Grant | None], since: Mapping[str, tuple[str, int]]
+    ) -> None:
+        async def count(delegate: str, begun: int) -> int:
+            def theirs(caller: str, payer: str) -> bool:
+                return payer == owner and delegate in (_EVERYBODY, caller)
+
+            found = await rows.groups(self._table, rows.Span(begun, rows.END, theirs))
+            return sum(cost for _, _, cost in found.values())
+
+        await caps.put_grants(self._table, owner, grants, since, count)
+
+    # ── receipts
+
+    async def lease(self, name: str, holder: str, now: int, until: int) -> bool:
+        return await outbox.lease(self._table, name, holder, now, until)
+
+    async def release(self, name: str, holder: str) -> None:
+        await outbox.release(self._table, name, holder)
+
+    async def open_receipts(self, now: int, limit: int) -> Sequence[Entry]:
+        return await outbox.due(self._table, now, limit, self._recent)
+
+    async def put_receipts(self, entries: Sequence[Entry], lease: str, holder: str) -> bool:
+        done = await outbox.put(self._table, entries, lease, holder)
+        for entry in entries:
+            self._recent[entry.receipt.request_id] = None
+            if entry.state in ("logged", "dead"):
+                del self._recent[entry.receipt.request_id]
+        while len(self._recent) > _RECENT_RECEIPTS:
+            self._recent.popitem(last=False)
+        return done
+
+    async def requeue_dead(self, request_ids: Sequence[str] | None = None) -> int:
+        return await outbox.requeue(self._table, request_ids)
+
+    async def receipt_counts(self) -> Mapping[ReceiptState, int]:
+        return await outbox.counts(self._table)
+
+    # ── health
+
+    async def ready(self) -> None:
+        await self._table.delete("READY", "READY")  # a write that changes nothing
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._table.close)
+
+
+def _any_copy() -> int:
+    return random.randrange(COPIES)  # noqa: S311 (no secret)
+
+
+def _living(token: Item | None, now: int) -> bool:
+    """TTL removes items late (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html): the time is checked here."""
+    return token is not None and token["expires_at"] > now
+
+
+def _keys_of(address: str, owner: str) -> list[Key]:
+    return [preferences_key(address), *_grant_keys(address, owner)] if address else []
+
+
+def _grant_keys(address: str, owner: str) -> list[Key]:
+    return [grant_key(owner, _EVERYBODY), grant_key(owner, address)]
+
+
+def _owner_in(found: Mapping[Key, Item], address: str) -> str:
+    """Whose keys pay, as far as it has been read."""
+    return found.get(preferences_key(address), {}).get("api_address") or address
+
+
+def _budget_in(found: Mapping[Key, Item]) -> Budget:
+    return _read_budget(next((item for (pk, _), item in found.items() if pk.startswith("BUDGET#")), None))
+
+
+def _read_budget(item: Item | None) -> Budget:
+    return Budget(item.get("amount"), item["alert_only"]) if item else Budget()

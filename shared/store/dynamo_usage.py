@@ -1,0 +1,305 @@
+"""Usage in DynamoDB: rows, the totals beside them, and the one transaction that a finished request leaves.
+
+Totals are kept by hour in items of their own (`r0`-`r3` requests, `t0`-`t3` tokens, `c0`-`c3` nano-dollars, one for each quarter), so that
+they cost little to read and stay when rows go. A caller's totals have one home; who meets another transaction there
+moves to another shard, so busy callers spread by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from secrets import token_hex
+from typing import Any
+
+from shared.errors import Code, GatewayError
+from shared.store import Settlement, Totals, UsageQuery, UsageRow
+from shared.store.dynamo_caps import Holding, Settled, release, settle
+from shared.store.dynamo_client import TRIES, CanceledError, ConditionFailedError, ConflictError, Table, pause
+from shared.store.dynamo_items import (
+    DAY,
+    DAYS,
+    HOUR,
+    QUARTER,
+    SHARDS,
+    STRANGER,
+    Item,
+    change,
+    day_of,
+    partitions,
+    read_row,
+    receipt_key,
+    row_key,
+    shard_of,
+    stamp,
+    write_entry,
+    write_item,
+    write_row,
+)
+from shared.store.dynamo_table import CALLERS, OWNERS
+from shared.store.outbox import Delivery, Entry, Receipt
+
+_NEW = "attribute_not_exists(pk)"
+END = 253_402_300_799_999
+"""The last millisecond that a date can name."""
+
+
+# ── the transaction ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def record(
+    table: Table, row: UsageRow, settlement: Settlement, holding: Holding, receipt: Receipt | None = None
+) -> None:
+    """The row, once; with it the totals, the spending, the end of its holds, and its receipt."""
+    author = token_hex(8)  # tells a repeat of this call from another process that has the same request
+    item = {**write_row(row), "author": author, **({"receipted": True} if receipt else {})}
+    for attempt in range(TRIES):
+        settled = settle(settlement, row.cost.total if row.cost else 0, holding, random.randrange(SHARDS))  # noqa: S311
+        works = [{"Put": {"Item": write_item(item), "ConditionExpression": _NEW}}, _adding(row, moved=attempt > 0)]
+        works += [{"Update": one.work} for one in settled]
+        if receipt is not None:
+            works.append({"Put": {"Item": write_item(write_entry(Entry(receipt)))}})
+        try:
+            await table.transact(works)
+        except ConflictError:
+            await asyncio.sleep(pause(attempt))
+        except CanceledError as canceled:
+            if 0 in canceled.failed:
+                if canceled.failed[0].get("author") != author:
+                    await _give_back(table, holding)
+                return
+            holding = _without_ended(holding, settled, canceled)
+        else:
+            return
+    raise GatewayError(Code.OVERLOADED, "The gateway's store is too busy for this row.")
+
+
+def _adding(row: UsageRow, *, moved: bool) -> dict[str, Any]:
+    shard = f"{random.randrange(SHARDS):02d}" if moved else shard_of(row.caller)  # noqa: S311
+    pk = f"SUM#{day_of(row.at)}#{'' if row.caller else STRANGER}{shard}"
+    sk = "#".join((f"{row.at % DAY // HOUR:02d}", row.caller, row.owner, row.provider, row.model))
+    quarter = row.at % HOUR // QUARTER
+    cost = row.cost.total if row.cost else 0
+    return {
+        "Update": change((pk, sk), add={f"r{quarter}": 1, f"t{quarter}": row.tokens.total, f"c{quarter}": cost}),
+    }
+
+
+async def _give_back(table: Table, holding: Holding) -> None:
+    """Another process wrote the row: this one's holds end without spending."""
+    await asyncio.gather(*(release(table, *who, held) for who, held in holding.items()))
+
+
+def _without_ended(holding: Holding, settled: Sequence[Settled], canceled: CanceledError) -> Holding:
+    """What is still held, once it is known that the time of some holds was over."""
+    ended = {one.ends for place, one in enumerate(settled, 2) if place in canceled.failed}
+    return {who: held for who, held in holding.items() if who not in ended}
+
+
+# ── totals ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Group = tuple[str, str, str, int]
+"""Provider, model, caller, and the beginning of a quarter of an hour in milliseconds."""
+
+Wanted = Callable[[str, str], bool]
+"""(caller, owner) -> whether such rows are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows are summed up: `[start, end)` in milliseconds, and whose."""
+
+    start: int
+    end: int
+    wanted: Wanted
+    with_strangers: bool = False
+
+
+def span_of(query: UsageQuery) -> Span:
+    """What a query sums up."""
+    who = query.who
+    wanted: Wanted = (lambda _caller, _owner: True) if who is None else (lambda caller, owner: who in (caller, owner))
+    return Span(query.start, query.end, wanted, query.with_strangers and who is None)
+
+
+async def days_in(table: Table, start: int, end: int) -> list[str]:
+    """The days of `[start, end)` that have rows or totals, the oldest first."""
+    if start >= end:
+        return []
+    found = await table.items(DAYS, (day_of(min(start, END)), day_of(min(end - 1, END))))
+    return [str(item["sk"]) for item in found]
+
+
+async def totals(table: Table, query: UsageQuery) -> Totals:
+    """Sums over the rows that are there and those that were pruned."""
+    requests = tokens = cost = 0
+    sums: tuple[dict[Any, int], ...] = ({}, {}, {}, {})  # by provider, model, caller, time
+    for group, (count, some_tokens, some_cost) in (await groups(table, span_of(query))).items():
+        requests, tokens, cost = requests + count, tokens + some_tokens, cost + some_cost
+        for name, by_name in zip(group, sums, strict=True):
+            if group[0]:  # a provider was asked
+                by_name[name] = by_name.get(name, 0) + some_cost
+    return Totals(requests, tokens, cost, *sums)
+
+
+async def groups(table: Table, span: Span) -> dict[Group, tuple[int, int, int]]:
+    """Requests, tokens and nano-dollars by group.
+
+    Whole quarters are added up, and the rows at both ends that lie outside are taken away again; of quarters whose rows were
+    pruned nothing can be taken away.
+    """
+    first, last = span.start // QUARTER * QUARTER, -(-span.end // QUARTER) * QUARTER
+    sums: dict[Group, tuple[int, int, int]] = {}
+    days = await days_in(table, first, last)
+    homes = [(day, pk) for day in days for pk in partitions("SUM", day, span.with_strangers)]
+    for (day, _), items in zip(homes, await asyncio.gather(*(table.items(pk) for _, pk in homes)), strict=True):
+        for item in items:
+            for group, counts in _quarters(day, item, span):
+                if first <= group[3] < last:
+                    sums[group] = _plus(sums.get(group), counts)
+    for begin, end in ((first, span.start), (span.end, last)):
+        async for item in _rows_between(table, begin, end, span.with_strangers):
+            row = read_row(item)
+            if span.wanted(row.caller, row.owner):
+                group = (row.provider, row.model, row.caller, row.at // QUARTER * QUARTER)
+                counts = (-1, -row.tokens.total, -(row.cost.total if row.cost else 0))
+                sums[group] = _plus(sums.get(group), counts)
+    return {group: counts for group, counts in sums.items() if counts[0] > 0}
+
+
+def _plus(some: tuple[int, int, int] | None, more: tuple[int, int, int]) -> tuple[int, int, int]:
+    return more if some is None else (some[0] + more[0], some[1] + more[1], some[2] + more[2])
+
+
+def _quarters(day: str, item: Item, span: Span) -> Iterable[tuple[Group, tuple[int, int, int]]]:
+    hour, caller, owner, provider, model = item["sk"].split("#", 4)
+    if not span.wanted(caller, owner):
+        return
+    begun = midnight(day) + int(hour) * HOUR
+    for quarter in range(4):
+        if count := item.get(f"r{quarter}"):
+            yield (
+                (provider, model, caller, begun + quarter * QUARTER),
+                (count, item[f"t{quarter}"], item[f"c{quarter}"]),
+            )
+
+
+def midnight(day: str) -> int:
+    """The beginning of a UTC day in milliseconds."""
+    from datetime import UTC, datetime
+
+    return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+
+
+async def _rows_between(table: Table, begin: int, end: int, with_strangers: bool) -> AsyncIterator[Item]:
+    for day in await days_in(table, begin, end):
+        reads = [
+            table.items(pk, (stamp(begin), stamp(end))) for pk in partitions("USE", day, with_strangers)
+        ]  # a key is longer than its stamp: the end itself isn't among them
+        for found in await asyncio.gather(*reads):
+            for item in found:
+                yield item
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def rows(table: Table, query: UsageQuery) -> Sequence[UsageRow]:
+    """The newest rows first, with their receipts. Those of one address come from an index, which may lag by a moment."""
+    between = (stamp(query.start), stamp(min(query.end, END)))
+    found: list[Item] = []
+    if query.who is not None:
+        pages = [
+            table.pages(query.who, between, index=(name, attribute, "sk"), newest_first=True, size=query.limit)
+            for name, attribute in ((CALLERS, "by_caller"), (OWNERS, "by_owner"))
+        ]
+        found = await _newest(pages, query.limit)
+    else:
+        for day in reversed(await days_in(table, query.start, query.end)):
+            names = partitions("USE", day, query.with_strangers)
+            size = max(25, 2 * query.limit // SHARDS)
+            pages = [table.pages(pk, between, newest_first=True, size=size) for pk in names]
+            found += await _newest(pages, query.limit - len(found))
+            if len(found) >= query.limit:
+                break
+    return await _with_receipts(table, found)
+
+
+async def _newest(pages: Sequence[AsyncIterator[list[Item]]], limit: int) -> list[Item]:
+    """The first `limit` of several lists that are sorted already (newest first), reading no more pages than that takes."""
+    first = await asyncio.gather(*map(_next_page, pages))
+    heads: list[tuple[_Newest, int, list[Item]]] = []
+    for place, page in enumerate(first):
+        if page:
+            heapq.heappush(heads, (_Newest(page[0]["sk"]), place, page))
+    found: list[Item] = []
+    while heads and len(found) < limit:
+        _, place, page = heapq.heappop(heads)
+        found.append(page.pop(0))
+        page = page or await _next_page(pages[place])
+        if page:
+            heapq.heappush(heads, (_Newest(page[0]["sk"]), place, page))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """Sorts the newest key first."""
+
+    key: str
+
+    def __lt__(self, other: _Newest) -> bool:
+        return self.key > other.key
+
+
+async def _next_page(pages: AsyncIterator[list[Item]]) -> list[Item]:
+    """The next page that isn't empty; an empty one at the end."""
+    async for page in pages:
+        if page:
+            return page
+    return []
+
+
+async def _with_receipts(table: Table, found: Sequence[Item]) -> list[UsageRow]:
+    keys = [receipt_key(item["id"]) for item in found if "receipted" in item]
+    receipts = await table.get_all(keys) if keys else {}
+    made = []
+    for item in found:
+        row, told = read_row(item), receipts.get(receipt_key(item["id"]))
+        made.append(replace(row, receipt=Delivery(told["state"], told["tx_hash"], told["error"])) if told else row)
+    return made
+
+
+# ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def prune(table: Table, before: int) -> int:
+    """Deletes the rows older than `before`, and the receipts of those that stand on chain; the totals are there already."""
+    gone = 0
+    for item in await table.items(DAYS, ("0", day_of(before))):
+        day = item["sk"]
+        if item.get("pruned"):
+            continue
+        for pk in partitions("USE", day, with_strangers=True):
+            async for page in table.pages(pk, (stamp(0), stamp(before)), only="pk, sk, id, receipted"):
+                await asyncio.gather(*(_forget_receipt(table, row["id"]) for row in page if "receipted" in row))
+                await table.delete_all([(row["pk"], row["sk"]) for row in page])
+                gone += len(page)
+        if before >= midnight(day) + DAY:
+            await table.put({"pk": DAYS, "sk": day, "pruned": True})
+    return gone
+
+
+async def _forget_receipt(table: Table, request_id: str) -> None:
+    try:
+        await table.delete(*receipt_key(request_id), "ob = :done", done=f"logged#{shard_of(request_id)}")
+    except ConditionFailedError:
+        return  # it is still under way
+
+
+def key_of(row: UsageRow) -> str:
+    """The day under which a row is found."""
+    return row_key(row)[0].split("#")[1]
