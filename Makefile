@@ -36,6 +36,8 @@ test: lint types
 
 test-clients: .venv/development
 	npm ci --prefix tests/clients/npm --no-audit --no-fund --loglevel error
+	$(BIN)/uv venv --quiet --allow-existing build/clients
+	$(BIN)/uv pip sync --quiet --require-hashes --python build/clients/bin/python tests/clients/python/requirements.lock
 	TEST_CLIENTS=1 $(BIN)/pytest -n auto tests/clients
 
 lock: .venv/development

@@ -22,6 +22,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture
 def desk(gateway: Gateway, tmp_path: Path) -> Iterator[Desk]:
     """A user who has nothing but a token; which models the user prefers is up to the test."""
+    gateway.strayed.clear()
     with gateway.desk(tmp_path) as ready:
         yield ready
-        assert not gateway.strayed, "a client wanted to leave this machine"
+        assert not gateway.strayed, f"it wanted to leave this machine: {gateway.strayed}"
