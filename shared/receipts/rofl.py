@@ -83,7 +83,7 @@ class RoflSender:
         batch = self._batch([entry for entry in looked if entry.state == "pending"])
         if batch:
             await self._submit(batch, head, save)
-        return bool(batch)
+        return False
 
     async def close(self) -> None:
         """Frees connections."""
