@@ -23,15 +23,15 @@ RECORDINGS = Path(__file__).parent.parent / "recordings" / "anthropic"
     [
         ("400_prompt_too_long", "prompt is too long: 212034 tokens > 200000 maximum", "invalid_request_error"),
         ("401_bad_key", "invalid x-api-key", "authentication_error"),
-        ("402_openrouter_credits", "This request requires more credits, or fewer max_tokens.", "402"),
+        ("402_openrouter_credits", "This request requires more credits, or fewer max_tokens.", None),
         ("404_no_model", "model: claude-0", "not_found_error"),
         ("413_too_large", "Request exceeds the maximum size", "request_too_large"),
         ("429_zai", "High concurrency usage of this API", "1302"),
         ("500_api_error", "Internal server error", "api_error"),
         ("529_overloaded", "Overloaded", "overloaded_error"),
         ("400_google_array", "API key not valid.", "INVALID_ARGUMENT"),
-        ("502_html", "The provider answered with a web page: 502 Bad Gateway", None),
-        ("503_empty", "The provider answered with status 503 and no explanation.", None),
+        ("502_html", "The provider answered with a web page (status 502): 502 Bad Gateway", None),
+        ("503_empty", "The provider answered with status 503 and no message.", None),
     ],
 )
 def test_recorded_errors(name: str, message: str, code: str | None) -> None:
@@ -55,8 +55,8 @@ def test_recorded_errors(name: str, message: str, code: str | None) -> None:
         (b'{"error":{"reason":"x","more":[]}}', "reason: x", None),
         (b"upstream connect error", "upstream connect error", None),
         (b'"just text"', "just text", None),
-        (b"[]", "The provider answered with status 400 and no explanation.", None),
-        (b"<p>Busy &amp; <b>tired</b></p>", "The provider answered with a web page: Busy & tired", None),
+        (b"[]", "The provider answered with status 400 and no message.", None),
+        (b"<p>Busy &amp; <b>tired</b></p>", "The provider answered with a web page (status 400): Busy & tired", None),
     ],
 )
 def test_other_shapes(body: bytes, message: str, code: str | None) -> None:

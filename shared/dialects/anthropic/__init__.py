@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from shared.dialects import Dialect
 from shared.dialects.anthropic.adapt import adapt, repair, write_count_request
-from shared.dialects.anthropic.errors import read_error, write_error
+from shared.dialects.anthropic.errors import write_error
 from shared.dialects.anthropic.meter import Meter
 from shared.dialects.anthropic.request import read_request, write_request
 from shared.dialects.anthropic.response import read_response, write_response
 from shared.dialects.anthropic.stream import StreamReader, StreamWriter
 from shared.dialects.anthropic.write_stream import ping
+from shared.dialects.failures import read_error
 
 __all__ = ["DIALECT", "ping", "write_count_request"]
 

@@ -27,10 +27,10 @@ from shared.canonical import (
     ToolCall,
 )
 from shared.dialects import Reading, Writing
-from shared.dialects.anthropic.errors import read_error_value
 from shared.dialects.anthropic.reasoning import NEXT, PREVIOUS, REDACTED, SIGNATURE, carrier
 from shared.dialects.anthropic.sources import HostedCalls, is_hosted_result, read_citation, write_citation, write_hosted
 from shared.dialects.anthropic.usage import read_usage, write_usage
+from shared.dialects.failures import failure
 from shared.dialects.seal import seal
 from shared.dialects.toolnames import ToolRef, Unwrap, wire_name
 from shared.errors import Code, GatewayError
@@ -66,7 +66,7 @@ def read_response(body: Json, reading: Reading) -> Response:
     """A provider's reply. Raises PROVIDER_ERROR for one that is an error or no reply at all."""
     content = body.get("content")
     if not isinstance(content, list):
-        raise read_error_value(body) if body.get("error") else odd("a reply without content")
+        raise failure(body) if body.get("error") else odd("a reply without content")
     blocks: list[Block] = []
     hosted = HostedCalls()
     cut = _REASONS.get(text_at(body, "stop_reason")) in CUT

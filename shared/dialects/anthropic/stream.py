@@ -23,12 +23,12 @@ from shared.canonical import (
     Thinking,
 )
 from shared.dialects import Reading
-from shared.dialects.anthropic.errors import read_error_value
 from shared.dialects.anthropic.reasoning import REDACTED
 from shared.dialects.anthropic.response import CUT, odd, read_call, read_finish, signed, text_at, write_arguments
 from shared.dialects.anthropic.sources import HostedCalls, is_hosted_result, read_citation
 from shared.dialects.anthropic.usage import overlay, read_usage
 from shared.dialects.anthropic.write_stream import StreamWriter
+from shared.dialects.failures import failure
 from shared.dialects.toolnames import Unwrap
 from shared.errors import Code, GatewayError
 from shared.sse import SSE
@@ -99,9 +99,9 @@ class StreamReader:
             case "message_stop":
                 return self._stop()
             case "error":
-                raise read_error_value(value)
+                raise failure(value)
             case _ if value.get("error"):
-                raise read_error_value(value)
+                raise failure(value)
         return []
 
     def _start(self, value: Json) -> list[Event]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.dialects import Dialect, StreamWriter, Writing
+from shared.dialects.failures import read_error
 from shared.dialects.gemini.adapt import adapt, repair
-from shared.dialects.gemini.errors import read_error, write_error
+from shared.dialects.gemini.errors import write_error
 from shared.dialects.gemini.meter import Meter
 from shared.dialects.gemini.request import read_request, write_count_request, write_request
 from shared.dialects.gemini.response import read_count, read_response, write_response

@@ -30,7 +30,7 @@ from shared.canonical import (
     ToolCall,
 )
 from shared.dialects import Reading
-from shared.dialects.gemini.errors import error_of
+from shared.dialects.failures import failure
 from shared.dialects.gemini.fields import mapping, rows, string
 from shared.dialects.gemini.grounding import citations, hosted_calls
 from shared.dialects.gemini.parts import HostedPairs, call_arguments, json_text, logprobs_of, media_block
@@ -102,7 +102,7 @@ class StreamReader:
             return self._fail("The provider sent an event that is no JSON object.")
         if body.get("error"):
             self._over = True
-            return [Failed(error_of(200, body))]
+            return [Failed(failure(body))]
         out: list[Event] = []
         self._envelope(body, out)
         match body.get("candidates"):

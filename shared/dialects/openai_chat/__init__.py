@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.dialects import Dialect
+from shared.dialects.failures import read_error
 from shared.dialects.openai_chat.adapt import adapt
-from shared.dialects.openai_chat.errors import read_error, write_error
+from shared.dialects.openai_chat.errors import write_error
 from shared.dialects.openai_chat.lane import lacks
 from shared.dialects.openai_chat.meter import Meter
 from shared.dialects.openai_chat.repair import repair

@@ -21,8 +21,9 @@ from shared.canonical import (
     Usage,
 )
 from shared.dialects import Reading
+from shared.dialects.failures import failure
 from shared.dialects.openai_chat import reasoning
-from shared.dialects.openai_chat.errors import broken, read_error_object, status_of
+from shared.dialects.openai_chat.errors import broken
 from shared.dialects.openai_chat.media import media_of
 from shared.dialects.openai_chat.reply import write_response
 from shared.dialects.openai_chat.usage import (
@@ -43,7 +44,7 @@ def read_response(body: Json, reading: Reading) -> Response:
     """A whole reply. Raises PROVIDER_ERROR for an error inside a 200, and for what isn't a reply."""
     match body:
         case {"error": error} if error:
-            raise read_error_object(status_of(body), body)
+            raise failure(body)
         case {"choices": [{"message": dict(message)} as choice, *_]}:
             pass
         case _:
@@ -73,7 +74,7 @@ def read_response(body: Json, reading: Reading) -> Response:
 def failed(word: str, choice: Json) -> GatewayError:
     """A finish reason that tells of a failure; OpenRouter puts the error beside it."""
     if choice.get("error"):
-        return read_error_object(status_of(choice), choice)
+        return failure(choice)
     return broken(f"The provider broke the reply off ({word}).")
 
 

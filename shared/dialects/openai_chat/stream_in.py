@@ -24,9 +24,10 @@ from shared.canonical import (
     Usage,
 )
 from shared.dialects import Reading
+from shared.dialects.failures import failure
 from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.calls import Call, Calls
-from shared.dialects.openai_chat.errors import broken, read_error_object, status_of
+from shared.dialects.openai_chat.errors import broken
 from shared.dialects.openai_chat.media import Media
 from shared.dialects.openai_chat.response import (
     called_tool,
@@ -113,7 +114,7 @@ class StreamReader:
         if not isinstance(chunk, dict):
             raise broken("The provider sent an event that is no object.")
         if chunk.get("error") or event == "error":
-            raise read_error_object(status_of(chunk), chunk)
+            raise failure(chunk)
         if not self._started:
             self._begin(chunk)
         if (chunk.get("usage") or "x_groq" in chunk) and (usage := usage_in(chunk)) is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.dialects import Dialect
+from shared.dialects.failures import read_error
 from shared.dialects.openai_responses.adapt import adapt, foreign_tools, repair
-from shared.dialects.openai_responses.errors import read_error, write_error
+from shared.dialects.openai_responses.errors import write_error
 from shared.dialects.openai_responses.meter import Meter
 from shared.dialects.openai_responses.request import read_request, write_request
 from shared.dialects.openai_responses.response import read_response, write_response

@@ -18,9 +18,9 @@ from shared.canonical import (
     ToolCall,
 )
 from shared.dialects import Reading, Writing
+from shared.dialects.failures import failure
 from shared.dialects.openai_responses import reply
 from shared.dialects.openai_responses.content import read_annotations
-from shared.dialects.openai_responses.errors import failure
 from shared.dialects.openai_responses.fields import json_text
 from shared.dialects.openai_responses.hosted import API, HOSTED_CALLS, hosted_call, write_hosted
 from shared.dialects.openai_responses.state import minted, sealed, visible

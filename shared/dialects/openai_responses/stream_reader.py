@@ -12,7 +12,7 @@ import orjson
 
 from shared.canonical import Event, Failed, Finish, Json, Start
 from shared.dialects import Reading
-from shared.dialects.openai_responses.errors import failure
+from shared.dialects.failures import failure
 from shared.dialects.openai_responses.response import stop_reason, word
 from shared.dialects.openai_responses.stream_items import Item, item_of
 from shared.dialects.openai_responses.usage import read_usage
