@@ -56,6 +56,8 @@ async def _pump(exchange: Exchange, attempt: Attempt, watch: Watch) -> bytes:
         await exchange.write(attempt.first)
         chunks = attempt.answer.chunks()
         async for chunk in chunks:
+            if watch.gone:  # a provider that always has more leaves no moment in which the cancellation could arrive
+                raise ClientGoneError
             watch.heard()
             piece = relay.feed(chunk)
             if relay.ended or relay.failed:

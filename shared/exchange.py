@@ -28,7 +28,7 @@ class ClientGoneError(Exception):
 class Exchange:
     """Request in, reply out. Not shared between requests."""
 
-    __slots__ = ("_receive", "_send", "headers", "scope", "started", "streaming", "written_at")
+    __slots__ = ("_receive", "_send", "blocked_since", "headers", "scope", "started", "streaming", "written_at")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -40,6 +40,7 @@ class Exchange:
         self.started = False
         self.streaming = False
         self.written_at = 0.0
+        self.blocked_since: float | None = None  # a piece is being written since then: the client doesn't read
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises REQUEST_TOO_LARGE before more than `limit` bytes are read, and ClientGoneError."""
@@ -81,8 +82,9 @@ class Exchange:
     async def write(self, piece: bytes) -> None:
         """A piece of the reply; waits while the client doesn't read."""
         if piece:
-            self.written_at = asyncio.get_running_loop().time()
+            self.written_at = self.blocked_since = asyncio.get_running_loop().time()
             await self._put({"type": "http.response.body", "body": piece, "more_body": True})
+            self.blocked_since = None
 
     async def finish(self, piece: bytes = b"") -> None:
         """The last piece."""
@@ -106,8 +108,8 @@ class Exchange:
 
 
 class Watch:
-    """Cancels `scope` when the client hangs up, or when the provider of a stream stays silent for too long; pings a client that
-    waits. To be stopped in every case."""
+    """Cancels `scope` when the client hangs up or reads nothing for too long, or when the provider of a stream stays silent for
+    too long; pings a client that waits. To be stopped in every case."""
 
     __slots__ = (
         "_exchange",
@@ -151,14 +153,17 @@ class Watch:
         return max(min(self._ping_after, self._idle_after) / 4, 0.01)
 
     def _look(self) -> None:
-        now = self._loop.time()
-        if self._exchange.streaming:
-            if now - self._heard >= self._idle_after:
-                self.stalled = True
-                self._scope.cancel()
-                return
+        now, blocked_since = self._loop.time(), self._exchange.blocked_since
+        if blocked_since is not None:
+            self._heard = now  # whose turn it is to read is the client, so the provider's silence says nothing
+            self.gone = now - blocked_since >= self._idle_after
+        elif self._exchange.streaming:
+            self.stalled = now - self._heard >= self._idle_after
             if now - self._exchange.written_at >= self._ping_after and (self._ping is None or self._ping.done()):
                 self._ping = self._loop.create_task(self._exchange.write(PING))
+        if self.gone or self.stalled:
+            self._scope.cancel()
+            return
         self._timer = self._loop.call_later(self._pause(), self._look)
 
     async def _disconnected(self) -> None:

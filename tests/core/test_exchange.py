@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from starlette.types import Message, Scope
 
 from shared.context import Gateway
+from shared.delivery import _pump
 from shared.errors import Code, GatewayError
 from shared.exchange import PING, ClientGoneError, Exchange
 from shared.web import Completion, Endpoint, Reply, serve
@@ -259,3 +260,52 @@ def test_a_hang_up_cancels() -> None:
         return watch.gone, cancelled.cancelled_caught
 
     assert asyncio.run(run()) == (True, True)
+
+
+def test_a_provider_without_a_pause_ends_with_its_client() -> None:
+    """anyio cancels a task only while it waits for something; one whose data is always there never does."""
+
+    class Answer:
+        sent = 0
+
+        async def chunks(self) -> AsyncIterator[bytes]:
+            for self.sent in range(1_000):
+                watch.gone = self.sent >= 10
+                yield b"data: {}\n\n"
+
+    async def run() -> None:
+        client = Client()
+        relay = SimpleNamespace(ended=False, failed=None, feed=lambda chunk: chunk, close=lambda: b"")
+        attempt = SimpleNamespace(relay=relay, first=b"", answer=answer)
+        await _pump(Exchange(scope(), client.receive, client.send), attempt, watch)  # type: ignore[arg-type]  # stand-ins
+
+    answer, watch = Answer(), SimpleNamespace(gone=False, heard=lambda: None)
+    with pytest.raises(ClientGoneError):
+        asyncio.run(run())
+    assert answer.sent == 10
+
+
+@pytest.mark.parametrize(("seconds", "gone"), [(0.3, False), (3.0, True)])
+def test_a_client_that_does_not_read_is_no_fault_of_the_providers(seconds: float, gone: bool) -> None:
+    async def run() -> tuple[bool, bool]:
+        async def receive() -> Message:
+            await asyncio.sleep(10)
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            await asyncio.sleep(seconds)
+
+        exchange = Exchange(scope(), receive, send)
+        exchange.streaming = True
+        with anyio.CancelScope() as cancelled:
+            watch = exchange.watch(cancelled, 0.05, 0.6)
+            try:
+                for _ in range(3):
+                    await exchange.write(b"x")
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await watch.stop()
+        assert not watch.stalled
+        return watch.gone, cancelled.cancelled_caught
+
+    assert asyncio.run(run()) == (gone, gone)
