@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.clients.desk import FAULTS, UPSTREAMS, Desk, Ran, json_lines, task
+from tests.clients.desk import FAULTS, PIXEL, SCHEMA, UPSTREAMS, Desk, Ran, json_lines, task
 
 pytestmark = pytest.mark.parametrize("upstream", UPSTREAMS)
 
@@ -43,3 +45,39 @@ def test_it_gets_over_a_fault(desk: Desk, upstream: str, fault: str) -> None:
     assert (ran.code, ran.out.strip()) == (0, f"Done: {edit.file.name}")
     assert desk.outcomes().count("complete") >= 3 - (fault == "dropped_stream" or fault == "error_in_stream")
     assert "broken" in desk.outcomes() or "refused" in desk.outcomes()
+
+
+def test_an_image_that_a_tool_returns_arrives(desk: Desk, upstream: str) -> None:
+    desk.prefer(upstream)
+    picture = desk.work / "pixel.png"
+    picture.write_bytes(PIXEL)
+    ran = claude(desk, "-p", f"Use the tool Read on {picture}")
+    assert ran.code == 0, ran.told
+    # Chat completions take no image in a result: it stands in the next message there.
+    assert ("next user message" if upstream == "demo-chat" else "with 1 image") in ran.out
+    assert desk.outcomes() == ["complete"] * 2
+
+
+def test_structured_output(desk: Desk, upstream: str) -> None:
+    desk.prefer(upstream)
+    ran = claude(desk, "-p", "What is the weather?", "--json-schema", json.dumps(SCHEMA), "--output-format", "json")
+    assert ran.code == 0, ran.told
+    assert list(json.loads(ran.out)["structured_output"]) == ["city"]
+    assert set(desk.outcomes()) == {"complete"}
+
+
+def test_a_conversation_goes_on(desk: Desk, upstream: str) -> None:
+    desk.prefer(upstream)
+    assert claude(desk, "-p", "first words").out.strip() == "You said: first words"
+    ran = claude(desk, "--continue", "-p", "second words")
+    assert (ran.code, ran.out.strip()) == (0, "You said: second words"), ran.told
+    assert desk.outcomes() == ["complete"] * 2
+
+
+def test_it_knows_the_window_and_finds_the_preferences(desk: Desk, upstream: str) -> None:
+    desk.prefer(upstream, "demo-1")
+    ran = claude(desk, "-p", "/context")
+    assert "/ 200k" in ran.out, ran.told
+    [picker] = desk.home.rglob("gateway-models.json")
+    listed = [model["id"] for model in json.loads(picker.read_text())["models"]]
+    assert listed == [f"claude-ekai-{upstream}", "claude-ekai-demo-1"]

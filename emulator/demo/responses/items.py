@@ -25,6 +25,7 @@ _ITEMS = {
     "web_search_call": ("action", "status"),
     "item_reference": (),
 }
+_CODEX = "internal_chat_message_metadata_passthrough"  # in every item when Codex believes to talk to OpenAI itself
 # What the model itself said: it stands in one turn with its neighbours.
 _OWN = ("reasoning", "function_call", "custom_tool_call", "tool_search_call", "web_search_call")
 _PARTS = {
@@ -78,7 +79,7 @@ def _item(item: Node, found: list[Tool]) -> Turn | None:
     if kind not in _ITEMS:
         listed = ", ".join(f"'{name}'" for name in _ITEMS)
         raise item.refused(f"Invalid value: '{kind}'. Supported values are: {listed}.", code="invalid_value")
-    fields = item.obj("type", "id", *_ITEMS[kind])
+    fields = item.obj("type", "id", _CODEX, *_ITEMS[kind])
     match kind:
         case "message":
             return _message(fields)
