@@ -64,7 +64,7 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
         budgets=Budgets(
             store,
             clock,
-            settings.upstream_timeout + settings.stream_idle_timeout,
+            settings.max_attempts * settings.upstream_timeout + settings.stream_idle_timeout,
             settings.rate_limit_requests,
             settings.rate_limit_tokens,
         ),

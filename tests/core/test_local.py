@@ -8,15 +8,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 
 from catalog.load import load
 from catalog.serving import DEMO, served
+from emulator.app import _keep_house
 from emulator.local import Local, Place, mode_of, settle_in, welcome
 from emulator.server import AddressError, bind, wants_demo
 from shared.callers import token_hash
+from shared.context import build, close
 from shared.logs import configure
 from shared.settings import Settings
 from shared.store import Preferences
@@ -153,6 +157,39 @@ def test_a_taken_address_is_one_line() -> None:
             bind("127.0.0.1", taken.getsockname()[1])
     finally:
         taken.close()
+
+
+def test_what_is_held_for_a_request_outlives_the_slowest_one(tmp_path: Path) -> None:
+    gateway = build(place(tmp_path, {}, max_attempts="4", upstream_timeout="100", stream_idle_timeout="7").settings)
+    assert gateway.budgets.longest >= 4 * 100 + 7
+    asyncio.run(close(gateway))
+
+
+@pytest.mark.parametrize("days", [None, 30])
+def test_the_house_is_kept_every_hour_whatever_happens(days: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, int]] = []
+
+    async def expire(now: int) -> None:
+        done.append(("expire", now))
+        if len(done) == 1:
+            raise OSError("the disk is full")
+
+    async def prune(before: int) -> None:
+        done.append(("prune", before))
+
+    async def run() -> None:
+        keeping = asyncio.create_task(_keep_house(gateway))
+        await asyncio.sleep(0.2)
+        keeping.cancel()
+
+    gateway: Any = SimpleNamespace(
+        clock=lambda: 10_000_000.5, settings=SimpleNamespace(usage_retention_days=days), store=SimpleNamespace(expire=expire, prune=prune)
+    )  # fmt: skip
+    monkeypatch.setattr("emulator.app._HOUR", 0.001)
+    asyncio.run(run())
+    assert done[:2] == [("expire", 10_000_000), ("expire", 10_000_000)]
+    assert ("prune", round((10_000_000.5 - 30 * 86_400) * 1000)) in done or days is None
+    assert days is not None or all(what == "expire" for what, _ in done)
 
 
 # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
