@@ -106,6 +106,29 @@ def test_the_client_sees_what_was_said(reply: Recorded, client: Api) -> None:
     assert seen.model == "shown-model"
 
 
+@pytest.mark.parametrize("name", ["messages", "responses", "gemini", "chat_completions"])
+def test_sources_stand_where_they_belong(name: Api) -> None:
+    """Every URL that a reply cites reaches every client, with the words that it is cited for."""
+    replies = [reply for reply in REPLIES if reply.api == name]
+    cited = [
+        (reply, citation)
+        for reply in replies
+        for block in reply.response().blocks
+        if isinstance(block, Text)
+        for citation in block.citations
+        if citation.url
+    ]
+    assert cited
+    for reply, citation in cited:
+        for client in CLIENTS:
+            seen = dialect(client).read_response(shown(client, reply.response()), READING)
+            texts = [block for block in seen.blocks if isinstance(block, Text) and block.citations]
+            found = [(text, one) for text in texts for one in text.citations if one.url == citation.url]
+            assert found
+            if client != "messages":  # which cites whole blocks
+                assert all(0 <= (one.start or 0) < (one.end or 0) <= len(text.text) for text, one in found)
+
+
 REASONS: dict[Api, dict[str, str]] = {
     "chat_completions": {"stop_sequence": "end", "context_full": "length", "paused": "length"},
     "messages": {},

@@ -77,7 +77,7 @@ def _message(blocks: Iterable[Block], legacy: bool) -> Json:
 def _text(block: Text, message: Json, details: list[Json]) -> None:
     field = "refusal" if block.refusal else "content"
     before = message[field] or ""
-    cited = [write_citation(one, len(before)) for one in block.citations if one.url]
+    cited = [write_citation(one, len(before), len(block.text)) for one in block.citations if one.url]
     if cited:
         message.setdefault("annotations", []).extend(cited)
     message[field] = before + block.text
@@ -109,13 +109,14 @@ def write_call(call: ToolCall) -> Json:
     return entry
 
 
-def write_citation(citation: Citation, offset: int = 0) -> Json:
-    """A source as an annotation; `offset` is where the citation's own text begins in the whole content."""
+def write_citation(citation: Citation, offset: int, length: int) -> Json:
+    """A source as an annotation. `offset` is where the text that cites it begins in the whole content, `length` that text's own: one
+    without offsets stands for all of it."""
     source: Json = {
         "url": citation.url,
         "title": citation.title,
         "start_index": offset + (citation.start or 0),
-        "end_index": offset + (citation.end or 0),
+        "end_index": offset + (length if citation.end is None else citation.end),
     }
     return {"type": "url_citation", "url_citation": source | ({"content": citation.text} if citation.text else {})}
 

@@ -11,6 +11,7 @@ from shared.canonical import (
     Block,
     BlockEnd,
     BlockStart,
+    Citation,
     Delta,
     Event,
     Failed,
@@ -47,6 +48,7 @@ class StreamWriter:
         "_argued",
         "_block",
         "_calls",
+        "_cited",
         "_declined",
         "_details",
         "_head",
@@ -80,6 +82,7 @@ class StreamWriter:
         self._written = b""  # and what closes that delta
         self._legacy = is_legacy(writing.body)
         self._block: Block | None = None
+        self._cited: list[Citation] = []  # by the open text
         self._opaque: Opaque | None = None  # of the open block; sent once, since SDKs append strings
         self._length = 0  # characters of the open block
         self._offset = 0  # characters of content before it
@@ -134,8 +137,8 @@ class StreamWriter:
         self._opaque = block.opaque
         self._declined = self._declined or block.refusal
         self._frame(b'{"refusal":' if block.refusal else b'{"content":', b"}")
-        cited = b"".join(self._cite(write_citation(one, self._offset)) for one in block.citations if one.url)
-        return cited + (self._say(block.text) if block.text else b"")
+        self._cited = list(block.citations)
+        return self._say(block.text) if block.text else b""
 
     def _begin_call(self, block: ToolCall) -> bytes:
         index = self._calls
@@ -158,10 +161,9 @@ class StreamWriter:
     def _delta(self, event: Delta) -> bytes:
         if event.opaque:
             self._opaque = event.opaque
-        said = self._with_logprobs(event) if event.logprobs else self._say(event.text) if event.text else b""
-        if event.citation and event.citation.url:
-            return said + self._cite(write_citation(event.citation, self._offset))
-        return said
+        if event.citation:
+            self._cited.append(event.citation)
+        return self._with_logprobs(event) if event.logprobs else self._say(event.text) if event.text else b""
 
     def _say(self, text: str) -> bytes:
         self._length += len(text)
@@ -180,9 +182,12 @@ class StreamWriter:
         rest = orjson.dumps({"choices": [{"index": 0, **choice}], **more, **usage})
         return b"data: %b,%b\n\n" % (self._open, rest[1:])
 
-    def _cite(self, annotation: Json) -> bytes:
-        self._annotations += 1
-        return self._chunk({"annotations": [{"index": self._annotations - 1, **annotation}]})
+    def _cite(self) -> bytes:
+        """The sources of the open text: how far it reaches is known at its end."""
+        cited = [write_citation(one, self._offset, self._length) for one in self._cited if one.url]
+        first = self._annotations
+        self._annotations += len(cited)
+        return b"".join(self._chunk({"annotations": [{"index": first + at, **one}]}) for at, one in enumerate(cited))
 
     def _end(self) -> bytes:
         block, opaque = self._block, self._opaque
@@ -191,11 +196,12 @@ class StreamWriter:
             case ToolCall():
                 return self._end_call(block, opaque)
             case Text():
+                cited = self._cite() if self._cited else b""
                 self._offset += 0 if block.refusal else self._length
                 if opaque and not self._signed:
                     self._signed = True
-                    return self._chunk({"extra_content": reasoning.sealed_signature(opaque)})
-                return self._detail(opaque, 0, False) if opaque else b""
+                    return cited + self._chunk({"extra_content": reasoning.sealed_signature(opaque)})
+                return cited + (self._detail(opaque, 0, False) if opaque else b"")
             case Thinking(redacted=redacted) if opaque:
                 return self._detail(opaque, self._length, redacted)
             case _:
