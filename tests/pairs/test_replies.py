@@ -84,7 +84,8 @@ def test_streamed_equals_whole_for_the_client_too(reply: Recorded, client: Api) 
 
 def arranged(blocks: tuple[Block, ...]) -> list[Block]:
     """Thoughts and their states in one, as a whole message of chat completions has them."""
-    details = [orjson.loads(block.opaque.data) for block in blocks if isinstance(block, Thinking) and block.opaque]
+    signed = [block.opaque for block in blocks if isinstance(block, Thinking) and block.opaque]
+    details = [orjson.loads(opaque.data) for opaque in signed if opaque.kind == "reasoning_details"]
     rest = [block for block in blocks if not isinstance(block, Thinking)]
     thoughts = words(blocks, Thinking)
     state = orjson.dumps([entry for entries in details for entry in entries]).decode()
@@ -256,6 +257,14 @@ def test_a_client_that_sends_the_reply_on_brings_it_back(reply: Recorded, client
     assert words(back, Text).startswith(said(client, response))
     assert calls(client, back) == calls(client, response.blocks)
     assert Counter(states(back)) == Counter(carried(client, response.blocks))
+
+
+@every_client
+def test_thoughts_come_back_where_they_were(client: Api) -> None:
+    """Their maker compares: https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preserving-thinking-blocks"""
+    response = Recorded("messages", "reasoning").response()
+    assert [type(block).__name__ for block in response.blocks] == ["Thinking", "Text", "Thinking", "ToolCall"]
+    assert own(sent_back(client, response)) == response.blocks
 
 
 @every_client

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from shared.canonical import Audio, Block, Json, Text, ToolCall, ToolKind, ToolResult, Turn
+from dataclasses import replace
+
+from shared.canonical import Audio, Block, Json, Text, Thinking, ToolCall, ToolKind, ToolResult, Turn
 from shared.dialects.openai_chat import checks
 from shared.dialects.openai_chat.content import read_cache, read_content, read_text
 from shared.dialects.openai_chat.media import images_of
 from shared.dialects.openai_chat.reasoning import read_signature, read_thoughts
 from shared.errors import invalid
+
+
+def _placed(thoughts: list[tuple[Thinking, int]], said: tuple[Block, ...]) -> list[Block]:
+    """Thoughts among the words where they came; all of them first where that isn't known, or the words were changed."""
+    places = [after for _, after in thoughts]
+    match said:
+        case [Text(text=text) as whole] if any(places) and places == sorted(places) and places[-1] <= len(text):
+            blocks: list[Block] = []
+            at = 0
+            for thought, after in thoughts:
+                if after > at:
+                    blocks.append(Text(text[at:after]))
+                    at = after
+                blocks.append(thought)
+            return [*blocks, replace(whole, text=text[at:])] if at < len(text) else blocks
+    return [*(thought for thought, _ in thoughts), *said]
 
 
 class MessageReader:
@@ -68,9 +86,8 @@ class MessageReader:
         thoughts, whole = read_thoughts(message)
         if not whole:
             self.dropped["reasoning_details"] = None
-        blocks: list[Block] = [*thoughts]
-        if (content := message.get("content")) is not None:
-            blocks += read_content(content, place)
+        content = message.get("content")
+        blocks = _placed(thoughts, () if content is None else read_content(content, place))
         if refusal := checks.maybe_text(message.get("refusal"), "messages", index, "refusal"):
             blocks.append(Text(refusal, refusal=True))
         self._sign(message, blocks)

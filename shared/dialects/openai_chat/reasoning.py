@@ -127,10 +127,13 @@ def restore_details(opaque: Opaque) -> list[Any]:
 # ── state on its way through a client ────────────────────────────────────────────────────────────────────────────
 
 
-def sealed_detail(opaque: Opaque, index: int, length: int, redacted: bool) -> Json:
+def sealed_detail(opaque: Opaque, index: int, length: int, after: int, redacted: bool) -> Json:
     """A thought's state as an entry of `reasoning_details`. `length` is its share of the characters of `reasoning_content`,
-    so that several thoughts can be told apart when they come back; `index` is what SDKs put streamed entries together by."""
+    so that several thoughts can be told apart when they come back, `after` how much of `content` was said before it; `index` is what
+    SDKs put streamed entries together by."""
     entry: Json = {"type": "reasoning.encrypted", "data": seal(opaque), "index": index, "length": length}
+    if after:
+        entry["after"] = after
     return {**entry, "redacted": True} if redacted else entry
 
 
@@ -139,30 +142,34 @@ def sealed_signature(opaque: Opaque) -> Json:
     return {"google": {"thought_signature": seal(opaque)}}
 
 
-def read_thoughts(message: Json) -> tuple[list[Thinking], bool]:
-    """The thoughts that a client sends back in an assistant message, and whether all of them have a place here.
+def read_thoughts(message: Json) -> tuple[list[tuple[Thinking, int]], bool]:
+    """The thoughts that a client sends back in an assistant message, each with the length of what was said before it, and whether
+    all of them have a place here.
 
     State that isn't sealed belongs to the client's own provider, and means nothing elsewhere.
     """
     thoughts = thoughts_of(message)
-    kept: list[tuple[Opaque, int, bool]] = []
+    kept: list[tuple[Opaque, int, int, bool]] = []
     details = details_of(message)
     for one in details:
         data = one.get("data")
         if isinstance(data, str) and data.startswith(PREFIX) and (opaque := unseal(data)):
-            length = one.get("length")
-            kept.append((opaque, length if isinstance(length, int) and length > 0 else 0, one.get("redacted") is True))
+            kept.append((opaque, _count(one.get("length")), _count(one.get("after")), one.get("redacted") is True))
     whole = len(kept) == len(details)
     if not kept:
-        return [Thinking(thoughts)] if thoughts else [], whole
-    if sum(length for _, length, _ in kept) != len(thoughts):
-        kept = [(opaque, 0 if index else len(thoughts), redacted) for index, (opaque, _, redacted) in enumerate(kept)]
-    blocks: list[Thinking] = []
+        return [(Thinking(thoughts), 0)] if thoughts else [], whole
+    if sum(length for _, length, _, _ in kept) != len(thoughts):
+        kept = [(one, 0 if index else len(thoughts), 0, redacted) for index, (one, _, _, redacted) in enumerate(kept)]
+    blocks: list[tuple[Thinking, int]] = []
     at = 0
-    for opaque, length, redacted in kept:
-        blocks.append(Thinking(thoughts[at : at + length], opaque, redacted))
+    for opaque, length, after, redacted in kept:
+        blocks.append((Thinking(thoughts[at : at + length], opaque, redacted), after))
         at += length
     return blocks, whole
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def read_signature(holder: Json) -> tuple[Opaque | None, bool]:

@@ -84,7 +84,7 @@ def _text(block: Text, message: Json, details: list[Json]) -> None:
     if block.opaque is None:
         return
     if "extra_content" in message:  # one message has room for one: the next goes where a thought's would
-        details.append(reasoning.sealed_detail(block.opaque, len(details), 0, False))
+        details.append(reasoning.sealed_detail(block.opaque, len(details), 0, 0, False))
     else:
         message["extra_content"] = reasoning.sealed_signature(block.opaque)
 
@@ -93,7 +93,8 @@ def _thought(block: Thinking, message: Json, details: list[Json]) -> None:
     if block.text:
         message["reasoning_content"] = message.get("reasoning_content", "") + block.text
     if block.opaque:
-        details.append(reasoning.sealed_detail(block.opaque, len(details), len(block.text), block.redacted))
+        after = len(message["content"] or "")
+        details.append(reasoning.sealed_detail(block.opaque, len(details), len(block.text), after, block.redacted))
 
 
 def write_call(call: ToolCall) -> Json:

@@ -201,16 +201,16 @@ class StreamWriter:
                 if opaque and not self._signed:
                     self._signed = True
                     return cited + self._chunk({"extra_content": reasoning.sealed_signature(opaque)})
-                return cited + (self._detail(opaque, 0, False) if opaque else b"")
+                return cited + (self._detail(opaque, 0, 0, False) if opaque else b"")
             case Thinking(redacted=redacted) if opaque:
-                return self._detail(opaque, self._length, redacted)
+                return self._detail(opaque, self._length, self._offset, redacted)
             case _:
                 return b""
 
-    def _detail(self, opaque: Opaque, length: int, redacted: bool) -> bytes:
+    def _detail(self, opaque: Opaque, length: int, after: int, redacted: bool) -> bytes:
         self._details += 1
         return self._chunk(
-            {"reasoning_details": [reasoning.sealed_detail(opaque, self._details - 1, length, redacted)]}
+            {"reasoning_details": [reasoning.sealed_detail(opaque, self._details - 1, length, after, redacted)]}
         )
 
     def _end_call(self, block: ToolCall, opaque: Opaque | None) -> bytes:
