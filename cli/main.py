@@ -46,6 +46,7 @@ def serve(
     from emulator.local import Local, Place, settle_in, welcome
     from emulator.server import AddressError, run
     from shared.settings import Settings, problems
+    from shared.store.opening import StoreError
 
     for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
         if value is not None:
@@ -65,7 +66,7 @@ def serve(
 
     try:
         run(settings, announce)
-    except AddressError as error:
+    except (AddressError, StoreError) as error:
         raise CommandError(str(error)) from None
 
 

@@ -17,7 +17,7 @@ from shared.chain import checksum_address, keccak256
 from shared.keys.env import EnvKeys
 from shared.settings import Settings
 from shared.store import Preferences
-from shared.store.sqlite import SqliteStore
+from shared.store.opening import open_store
 from shared.version import VERSION
 
 FIRST_CHOICES = (
@@ -73,7 +73,7 @@ async def settle_in(place: Place, saved_token: str | None) -> Local:
     """The local wallet, its preferences and, unless `saved_token` still lives, a fresh token."""
     settings, catalog = place.settings, place.catalog
     address = _wallet(Path(settings.database_path).parent / "wallet.key")
-    store = SqliteStore(settings.database_path)
+    store = open_store(settings)
     try:
         now = int(time.time())
         preferences = await store.preferences(address)

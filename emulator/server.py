@@ -20,7 +20,7 @@ from emulator.local import Place
 from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource, banner
 from shared.settings import Settings, environment
-from shared.store.sqlite_file import prepare
+from shared.store.opening import prepare_store
 
 _KEEP_ALIVE = 75
 _DEMO_URL = "DEMO_UPSTREAM_URL"
@@ -31,7 +31,7 @@ class AddressError(Exception):
 
 
 def run(settings: Settings, announce: Callable[[Place], None]) -> None:
-    """Serves until it is told to stop; `announce` is called once the address is ours. Raises AddressError."""
+    """Serves until it is told to stop; `announce` is called once the address is ours. Raises AddressError and StoreError."""
     listener = bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     os.environ["PORT"] = str(port)
@@ -39,8 +39,7 @@ def run(settings: Settings, announce: Callable[[Place], None]) -> None:
     everything = load()
     if wants_demo(settings, everything, variables):
         variables[_DEMO_URL] = os.environ[_DEMO_URL] = f"http://127.0.0.1:{port}/{DEMO}"
-    if settings.store == "sqlite":
-        prepare(settings.database_path)
+    prepare_store(settings)
     announce(Place(settings, port, served(everything, variables), variables))
     threading.Thread(target=_show_key, args=(settings,), daemon=True).start()
     config = uvicorn.Config(

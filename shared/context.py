@@ -22,7 +22,7 @@ from shared.pace import Pace
 from shared.routing import HABITUAL_OUTPUT
 from shared.settings import Settings, environment
 from shared.store import Store
-from shared.store.sqlite import SqliteStore
+from shared.store.opening import open_store
 from shared.upstream import Limits, Upstream
 
 
@@ -52,7 +52,7 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
     """The gateway for these settings. Opens the store; touches no network."""
     variables = environment()
     catalog = served_catalog(variables)
-    store = SqliteStore(settings.database_path)
+    store = open_store(settings)
     gateway_key = KeySource(settings.rofl_socket_path, _shown(settings.rofl_private_key))
     keys, contract_wallet = _keys(settings, catalog, variables, gateway_key)
     return Gateway(

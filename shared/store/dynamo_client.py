@@ -12,15 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
 from shared.errors import Code, GatewayError
 from shared.store.dynamo_items import Item, Key, read_item, write_item, write_key, write_values
-
-try:
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError as error:
-    raise ImportError("STORE=dynamodb needs boto3: pip install 'ekai-gateway[aws]'") from error
 
 THREADS = 48
 TRIES = 10

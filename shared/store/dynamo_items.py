@@ -21,6 +21,9 @@ Key = tuple[str, str]
 SHARDS = 16
 """Partitions that a day's rows and totals, and the gateway's own spending, are spread over: a partition takes 1,000 write units a second."""
 
+OUTBOX_SHARDS = 4
+"""Of the index of receipts, which is asked every second; no chain takes as many receipts as one of them."""
+
 COPIES = 8
 """Of the budget, which every request reads: a partition gives 3,000 read units a second."""
 
@@ -125,9 +128,14 @@ def day_of(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d")
 
 
-def shard_of(text: str) -> str:
+def shard_of(text: str, shards: int = SHARDS) -> str:
     """Always the same shard for the same text."""
-    return f"{crc32(text.encode()) % SHARDS:02d}"
+    return f"{crc32(text.encode()) % shards:02d}"
+
+
+def outbox_key(state: str, request_id: str) -> str:
+    """Where the index of receipts lists one in that state."""
+    return f"{state}#{shard_of(request_id, OUTBOX_SHARDS)}"
 
 
 def stamp(at: int) -> str:
@@ -249,8 +257,8 @@ def write_entry(entry: Entry) -> dict[str, Any]:
 
 def write_progress(entry: Entry) -> dict[str, Any]:
     """The part of a receipt's item that changes."""
-    shard = shard_of(entry.receipt.request_id)
-    return {**{name: getattr(entry, name) for name in _PROGRESS}, "ob": f"{entry.state}#{shard}"}
+    progress = {name: getattr(entry, name) for name in _PROGRESS}
+    return {**progress, "ob": outbox_key(entry.state, entry.receipt.request_id)}
 
 
 def read_entry(item: Item) -> Entry:

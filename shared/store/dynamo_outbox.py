@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shared.store.dynamo_client import TRIES, CanceledError, ConditionFailedError, ConflictError, Table, pause
 from shared.store.dynamo_items import (
-    SHARDS,
+    OUTBOX_SHARDS,
     Key,
     change,
     lease_key,
+    outbox_key,
     read_entry,
     receipt_key,
-    shard_of,
     write_key,
     write_progress,
 )
@@ -106,7 +106,7 @@ def _shards(table: Table, state: ReceiptState, limit: int) -> Iterable[asyncio.F
                 break
         return found
 
-    return [asyncio.ensure_future(oldest(shard)) for shard in range(SHARDS)]
+    return [asyncio.ensure_future(oldest(shard)) for shard in range(OUTBOX_SHARDS)]
 
 
 async def put(table: Table, entries: Sequence[Entry], name: str, holder: str) -> bool:
@@ -148,7 +148,7 @@ def _moving(entry: Entry) -> dict[str, object]:
         remove=[name for name, value in progress.items() if value is None],
         when=_OPEN,
         names={"#ob": "ob"},
-        values={":logged": f"logged#{shard_of(entry.receipt.request_id)}"},
+        values={":logged": outbox_key("logged", entry.receipt.request_id)},
     )
 
 
@@ -161,16 +161,15 @@ async def requeue(table: Table, request_ids: Sequence[str] | None) -> int:
 
 
 async def _revive(table: Table, request_id: str) -> bool:
-    shard = shard_of(request_id)
     try:
         await table.update(
             change(
                 receipt_key(request_id),
-                put={"state": "pending", "ob": f"pending#{shard}", "attempts": 0, "due": 0},
+                put={"state": "pending", "ob": outbox_key("pending", request_id), "attempts": 0, "due": 0},
                 remove=["nonce"],
                 when="#ob = :dead",
                 names={"#ob": "ob"},
-                values={":dead": f"dead#{shard}"},
+                values={":dead": outbox_key("dead", request_id)},
             )
         )
     except ConditionFailedError:
@@ -182,7 +181,7 @@ async def counts(table: Table) -> Mapping[ReceiptState, int]:
     """By state, as the index has it; a state without receipts is 0."""
 
     async def of(state: ReceiptState) -> int:
-        found = (table.count(f"{state}#{shard:02d}", (OUTBOX, "ob")) for shard in range(SHARDS))
+        found = (table.count(f"{state}#{shard:02d}", (OUTBOX, "ob")) for shard in range(OUTBOX_SHARDS))
         return sum(await asyncio.gather(*found))
 
     return dict(zip(STATES, await asyncio.gather(*map(of, STATES)), strict=True))

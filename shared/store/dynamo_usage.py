@@ -29,6 +29,7 @@ from shared.store.dynamo_items import (
     Item,
     change,
     day_of,
+    outbox_key,
     partitions,
     read_row,
     receipt_key,
@@ -295,7 +296,7 @@ async def prune(table: Table, before: int) -> int:
 
 async def _forget_receipt(table: Table, request_id: str) -> None:
     try:
-        await table.delete(*receipt_key(request_id), "ob = :done", done=f"logged#{shard_of(request_id)}")
+        await table.delete(*receipt_key(request_id), "ob = :done", done=outbox_key("logged", request_id))
     except ConditionFailedError:
         return  # it is still under way
 
