@@ -89,8 +89,8 @@ def test_no_gateway_key_on_chain_or_one_that_is_off(bare: World) -> None:
         (502, b"<html>", "The gateway answered 502."),
         (200, {"publicKey": "0x12"}, "doesn't tell a gateway key"),
         (200, {"publicKey": None}, "doesn't tell a gateway key"),
-        (200, ["what"], "doesn't tell a gateway key"),
-        (200, b"<html>", "doesn't tell a gateway key"),
+        (200, ["what"], "no Ekai Gateway"),
+        (200, b"<html>", "no Ekai Gateway"),
     ],
 )
 def test_a_gateway_that_tells_no_key(world: World, status: int, body: object, told: str) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.load import load
+from catalog.serving import served
 from shared.choosing import PICKER_PREFIX
-from shared.context import served
 from shared.errors import Code, GatewayError
 from shared.listing import find, listed, write_list, write_model
 
