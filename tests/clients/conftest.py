@@ -1,4 +1,7 @@
-"""Real clients against a real gateway: `make test-clients`. They are left out of an ordinary run, since npm brings them."""
+"""Real clients against a real gateway: `make test-clients`, or a part with `TEST_CLIENTS=1 .venv/bin/pytest tests/clients -k codex`.
+
+They are left out of an ordinary run, since npm brings them.
+"""
 
 from __future__ import annotations
 
