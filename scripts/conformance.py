@@ -18,8 +18,24 @@ import orjson
 from emulator.demo import chat, gemini, messages, responses
 from emulator.demo.face import Asked, Face
 from scripts.conformance_features import GROUPS, Feature
-from shared.canonical import EFFORTS, Flags, Json, Limits, Modality, Target
-from shared.dialects import Api, dialect
+from shared.canonical import (
+    EFFORTS,
+    Block,
+    Finish,
+    Flags,
+    HostedCall,
+    Image,
+    Json,
+    Limits,
+    Modality,
+    Request,
+    Response,
+    Target,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from shared.dialects import Api, Reading, Writing, dialect
 from shared.errors import GatewayError
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
@@ -97,9 +113,97 @@ def _named(word: str, dropped: tuple[str, ...]) -> str:
     return f"dropped: {', '.join(f'`{name}`' for name in dropped)}" if dropped else word
 
 
+# ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+REPLIES = """## Replies
+
+What reaches the client of the replies in `tests/recordings` that have it, whole and streamed alike.
+"""
+RECORDINGS = Path(__file__).parents[1] / "tests" / "recordings"
+_FOLDERS: dict[Api, str] = {
+    "chat_completions": "openai_chat",
+    "messages": "anthropic",
+    "responses": "openai_responses",
+    "gemini": "gemini",
+}
+
+
+def aspects(response: Response) -> dict[str, object]:
+    """What a reply holds, one thing at a time; what it doesn't hold is empty."""
+    blocks, usage, reason = response.blocks, response.finish.usage, response.finish.reason
+    texts = [block for block in blocks if isinstance(block, Text)]
+    calls = [block for block in blocks if isinstance(block, ToolCall)]
+    return {
+        "words": "".join(text.text for text in texts),
+        "refusal, marked as one": [text.text for text in texts if text.refusal],
+        "tool calls": [(call.id, call.arguments) for call in calls if call.kind == "function"],
+        "free-text calls, as such": [call.arguments for call in calls if call.kind == "custom"],
+        "thoughts that can be read": "".join(block.text for block in blocks if isinstance(block, Thinking)),
+        "sources with a URL": {one.url for text in texts for one in text.citations if one.url},
+        "searches of the provider": [
+            block.name for block in blocks if isinstance(block, HostedCall) and not _drawn(block)
+        ],
+        "pictures": ["picture" for block in blocks if isinstance(block, Image) or _drawn(block)],
+        "log probabilities": [entry.get("token") for entry in response.logprobs],
+        "cached tokens": (usage.cache_read, usage.cache_write) if usage.cache_read or usage.cache_write else (),
+        "reasoning tokens": usage.reasoning,
+        "end: a tool call": reason if reason == "tool_call" else "",
+        "end: the limit": reason if reason == "length" else "",
+        "end: a refusal or a filter": reason if reason == "refusal" else "",
+        "end: a stop sequence, and which": response.finish.sequence or "",
+        "end: a full context": reason if reason == "context_full" else "",
+        "end: a pause": reason if reason == "paused" else "",
+    }
+
+
+def _drawn(block: Block) -> bool:
+    """The way in which Responses has pictures of the model."""
+    return isinstance(block, HostedCall) and block.name == "image_generation"
+
+
+def reply_rows() -> Iterator[tuple[str, list[str]]]:
+    """Each aspect, with what becomes of it in each client API."""
+    reading = Reading(Target("maker", "model-1"))
+    asked = Request("shown", (), stream=True, stream_usage=True)
+    writing = Writing(asked, {"model": "shown"}, "shown", "0123456789abcdef" * 2, 1_795_550_400)
+    kept: dict[str, dict[Api, list[bool]]] = {}
+    for api, folder in _FOLDERS.items():
+        for path in sorted((RECORDINGS / folder / "replies").glob("*.json")):
+            response = dialect(api).read_response(orjson.loads(path.read_bytes()), reading)
+            for client in CLIENTS:
+                body = orjson.loads(orjson.dumps(dialect(client).write_response(response, writing)))
+                seen = aspects(dialect(client).read_response(body, reading))
+                for name, value in aspects(response).items():
+                    if value:
+                        kept.setdefault(name, {}).setdefault(client, []).append(_reaches(value, seen[name]))
+    for name in aspects(Response("", "", (), Finish("end"))):
+        yield name, [_kept(kept[name][client]) for client in CLIENTS]
+
+
+def _reaches(value: object, seen: object) -> bool:
+    """True where all of it is there; a client may see more, such as the reason of a refusal."""
+    if isinstance(value, str | list) and isinstance(seen, str | list):
+        return all(one in seen for one in value) if isinstance(value, list) else value in seen
+    return value == seen
+
+
+def _kept(found: list[bool]) -> str:
+    if all(found):
+        return "kept"
+    return f"kept in {sum(found)} of {len(found)}" if any(found) else "not kept"
+
+
 def page() -> str:
     """The whole page."""
-    return "\n".join([INTRO, *_sections()]).rstrip() + "\n"
+    return "\n".join([INTRO, *_sections(), *_reply_section()]).rstrip() + "\n"
+
+
+def _reply_section() -> Iterator[str]:
+    yield REPLIES
+    yield f"| | {' | '.join(f'Clients of {TITLES[api]}' for api in CLIENTS)} |"
+    yield "| --- |" + " --- |" * len(CLIENTS)
+    for name, cells in reply_rows():
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _sections() -> Iterator[str]:

@@ -12,7 +12,7 @@ from shared.dialects.openai_chat.reasoning import read_signature, read_thoughts
 from shared.errors import invalid
 
 
-def _placed(thoughts: list[tuple[Thinking, int]], said: tuple[Block, ...]) -> list[Block]:
+def _placed(thoughts: list[tuple[Thinking, int]], said: list[Block]) -> list[Block]:
     """Thoughts among the words where they came; all of them first where that isn't known, or the words were changed."""
     places = [after for _, after in thoughts]
     match said:
@@ -21,7 +21,8 @@ def _placed(thoughts: list[tuple[Thinking, int]], said: tuple[Block, ...]) -> li
             at = 0
             for thought, after in thoughts:
                 if after > at:
-                    blocks.append(Text(text[at:after]))
+                    last = after == len(text)  # the text's own state and mark stand at its end
+                    blocks.append(replace(whole, text=text[at:]) if last else Text(text[at:after]))
                     at = after
                 blocks.append(thought)
             return [*blocks, replace(whole, text=text[at:])] if at < len(text) else blocks
@@ -87,11 +88,11 @@ class MessageReader:
         if not whole:
             self.dropped["reasoning_details"] = None
         content = message.get("content")
-        blocks = _placed(thoughts, () if content is None else read_content(content, place))
+        said: list[Block] = [] if content is None else [*read_content(content, place)]
         if refusal := checks.maybe_text(message.get("refusal"), "messages", index, "refusal"):
-            blocks.append(Text(refusal, refusal=True))
-        self._sign(message, blocks)
-        blocks += images_of(message)
+            said.append(Text(refusal, refusal=True))
+        self._sign(message, said)
+        blocks = [*_placed(thoughts, said), *images_of(message)]
         if audio := checks.maybe_obj(message.get("audio"), "messages", index, "audio"):
             blocks.append(Audio(id=checks.name(audio.get("id"), "messages", index, "audio", "id")))
         for at, call in enumerate(checks.array(message.get("tool_calls") or [], "messages", index, "tool_calls")):
