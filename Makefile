@@ -1,9 +1,10 @@
 # `make run` and `make test` are all that a newcomer needs; each sets up what it uses.
 PYTHON ?= python3
 BIN := .venv/bin
+PACKAGES := catalog cli contracts emulator functions serverless shared
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build pyproject.toml
 
-.PHONY: install run test lint types demo lock test-clients
+.PHONY: install run test lint types demo lock test-clients soak audit
 
 .venv/runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
@@ -32,13 +33,22 @@ types: .venv/development
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-clients: .venv/development
 	npm ci --prefix tests/clients/npm --no-audit --no-fund --loglevel error
 	$(BIN)/uv venv --quiet --allow-existing build/clients
 	$(BIN)/uv pip sync --quiet --require-hashes --python build/clients/bin/python tests/clients/python/requirements.lock
 	TEST_CLIENTS=1 $(BIN)/pytest -n auto tests/clients
+
+# SOAK="--seconds 3600 --workers 2" for an hour with two workers
+soak: .venv/development
+	$(BIN)/python -m bench.soak $(SOAK)
+
+# Asks the package index for known vulnerabilities; one that can't say is a failure too.
+audit: .venv/development
+	$(BIN)/bandit --quiet --recursive -c pyproject.toml --severity-level medium $(PACKAGES)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
 
 lock: .venv/development
 	$(UV) $(UPGRADE) --output-file requirements.lock
