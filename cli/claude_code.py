@@ -37,8 +37,11 @@ def _variables(url: str, models: Models) -> dict[str, str]:
         "ANTHROPIC_BASE_URL": url.rstrip("/"),
         "ANTHROPIC_MODEL": chosen,
         "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",
-        **{f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL": _of(tier, models) or chosen for tier in _TIERS},
     }
+    for tier in _TIERS:
+        name, shown = _of(tier, models) or (chosen, models.serving["display_name"])
+        variables[f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"] = name
+        variables[f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL_NAME"] = shown
     window, most = models.serving["context_length"], models.serving["max_output_tokens"]
     if window is not None:
         # A name that Claude Code doesn't know gets a window of a million tokens, and it would fill it.
@@ -50,9 +53,9 @@ def _variables(url: str, models: Models) -> dict[str, str]:
     return variables
 
 
-def _of(tier: str, models: Models) -> str | None:
-    """The preference for Claude Code's `opus`, `haiku` …, which it uses for side jobs and subagents."""
-    return next((entry["id"] for entry in models.listed if tier in entry["id"].lower()), None)
+def _of(tier: str, models: Models) -> tuple[str, str] | None:
+    """The preference for Claude Code's `opus`, `haiku` …, which it uses for side jobs and subagents, and what the picker shows."""
+    return next(((entry["id"], entry["display_name"]) for entry in models.listed if tier in entry["id"].lower()), None)
 
 
 def _pickable(name: str) -> str:

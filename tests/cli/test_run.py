@@ -124,7 +124,9 @@ def test_claude_gets_the_gateway_the_token_and_the_first_preference(seat: Seat) 
     assert variables["ANTHROPIC_MODEL"] == "claude-ekai-gpt-5.5"
     assert variables["CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"] == "1"
     assert variables["ANTHROPIC_DEFAULT_OPUS_MODEL"] == "claude-ekai-gpt-5.5"
+    assert variables["ANTHROPIC_DEFAULT_OPUS_MODEL_NAME"] == "GPT-5.5"
     assert variables["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "claude-haiku-4-5"
+    assert variables["ANTHROPIC_DEFAULT_HAIKU_MODEL_NAME"] == "Claude Haiku 4.5"
     window, most = _limits(seat, "gpt-5.5")
     assert variables["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == str(window)
     assert variables["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == str(most)
