@@ -71,9 +71,11 @@ async def _trailer(attempt: Attempt) -> bytes:
     """What follows a terminal event (usage, `[DONE]`), to the end of the bytes."""
     out: list[bytes] = []
     try:
-        async with asyncio.timeout(_TRAILER_SECONDS):
-            async for chunk in attempt.answer.chunks():
-                out += (attempt.relay.feed(chunk),)
+        # Shielded: a watch that runs out in these seconds must not take the reply's end with it.
+        with CancelScope(shield=True):
+            async with asyncio.timeout(_TRAILER_SECONDS):
+                async for chunk in attempt.answer.chunks():
+                    out += (attempt.relay.feed(chunk),)
     except (TimeoutError, GatewayError) as error:
         log.debug("the provider did not end its stream: %s", type(error).__name__)
     out.append(attempt.relay.close())
@@ -83,7 +85,7 @@ async def _trailer(attempt: Attempt) -> bytes:
 async def end(exchange: Exchange, attempt: Attempt, ledger: Ledger, last: bytes, watch: Watch) -> None:
     """The row, then the last piece."""
     relay = attempt.relay
-    if watch.stalled:
+    if watch.stalled and not relay.ended:
         last = relay.break_off(GatewayError(Code.PROVIDER_ERROR, "The provider's stream stalled.", status=504))
     ledger.usage, ledger.output_chars = relay.usage, relay.output_chars
     with CancelScope(shield=True):

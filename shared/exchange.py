@@ -156,7 +156,7 @@ class Watch:
         now, blocked_since = self._loop.time(), self._exchange.blocked_since
         if blocked_since is not None:
             self._heard = now  # whose turn it is to read is the client, so the provider's silence says nothing
-            self.gone = now - blocked_since >= self._idle_after
+            self.gone = self.gone or now - blocked_since >= self._idle_after
         elif self._exchange.streaming:
             self.stalled = now - self._heard >= self._idle_after
             if now - self._exchange.written_at >= self._ping_after and (self._ping is None or self._ping.done()):
