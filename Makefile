@@ -51,5 +51,5 @@ audit: .venv/development
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
 
 lock: .venv/development
-	$(UV) $(UPGRADE) --output-file requirements.lock
 	$(UV) $(UPGRADE) --all-extras --group dev --output-file requirements-dev.lock
+	$(UV) --constraint requirements-dev.lock --output-file requirements.lock
