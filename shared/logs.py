@@ -30,6 +30,13 @@ class _Lines(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class _NoProbes(logging.Filter):
+    """Codex asks for a WebSocket first and is answered 426: uvicorn's two warnings about each such probe tell nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(("Unsupported upgrade request", "No supported WebSocket library"))
+
+
 def configure(settings: Settings) -> None:
     """Sends our logs to standard error (or LOG_FILE) at LOG_LEVEL, those of libraries from `warning` on."""
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
@@ -37,6 +44,7 @@ def configure(settings: Settings) -> None:
         Path(settings.log_file).parent.mkdir(parents=True, exist_ok=True)
         handler = WatchedFileHandler(settings.log_file)
     handler.setFormatter(_Lines())
+    handler.addFilter(_NoProbes())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
