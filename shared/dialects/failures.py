@@ -21,12 +21,12 @@ LONGEST = 2000
 """Characters of a provider's message that are passed on."""
 _SCANNED = 20_000
 _SECRET = re.compile(
-    r"\b(?:sk|gsk|xai|rk|pk|org|proj)[-_](?=\S*[\d*])[\w*.-]{6,}|\bAIza[\w-]{20,}"
+    r"\b(?:sk|gsk|xai|rk|pk|org|proj)[-_](?=\S{0,64}[\d*])[\w*.-]{6,}|\bAIza[\w-]{20,}"
     r"|(?<=project[_ ])(?:number:)?\d{6,}|(?<=projects/)[\w-]+|(?<=consumer ')[^']+"
 )
 """Keys (masked ones too), and who owns them: texts of OpenAI and Google name organisations and projects."""
-_TITLE = re.compile(r"<(title|h1)[^>]*>([^<]{1,300})</\1>", re.IGNORECASE)
-_TAG = re.compile(r"<(?:script|style)\b[^>]*>[^<]*|<[^<>]{0,500}>|\s+", re.IGNORECASE)
+_TITLE = re.compile(r"<(title|h1)[^<>]{0,200}>([^<]{1,300})</\1>", re.IGNORECASE)
+_TAG = re.compile(r"<(?:script|style)\b[^<>]{0,500}>[^<]*|<[^<>]{0,500}>|\s+", re.IGNORECASE)
 _TOO_LONG = re.compile(r"exceeds the maximum number of tokens|context (?:window|length)", re.IGNORECASE)
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
