@@ -13,14 +13,17 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from shared.errors import GatewayError
 from shared.store import Budget, Grant, Hold, Preferences, Session, Settlement, Totals, UsageQuery, UsageRow
 from shared.store import dynamo_caps as caps
 from shared.store import dynamo_outbox as outbox
+from shared.store import dynamo_totals as sums
 from shared.store import dynamo_usage as rows
 from shared.store.dynamo_client import ConditionFailedError, Table
 from shared.store.dynamo_items import (
     COPIES,
     DAYS,
+    END,
     Item,
     Key,
     budget_key,
@@ -37,6 +40,7 @@ from shared.store.outbox import Entry, Receipt, ReceiptState
 
 _KNOWN_TOKENS = 20_000
 _RECENT_RECEIPTS = 1_000
+_KEPT = 10_000
 _EVERYBODY = "*"
 
 _budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
@@ -53,6 +57,7 @@ class DynamoStore:
         )  # token -> its address, and whose keys it uses
         self._holding: dict[str, caps.Holding] = {}  # what this process holds, by request
         self._recent: OrderedDict[str, None] = OrderedDict()  # receipts that this process has put
+        self._unwritten: list[tuple[UsageRow, Settlement, Receipt | None]] = []
         self._days: set[str] = set()
         self._expired_until = 0
 
@@ -123,6 +128,25 @@ class DynamoStore:
     # ── usage
 
     async def record(self, row: UsageRow, settlement: Settlement, receipt: Receipt | None = None) -> None:
+        """As the Protocol says; what can't be written is kept in memory for the next time that something can."""
+        try:
+            await self._write(row, settlement, receipt)
+        except GatewayError:
+            if len(self._unwritten) < _KEPT:
+                self._unwritten.append((row, settlement, receipt))
+            raise
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        while self._unwritten:
+            late = self._unwritten.pop()
+            try:
+                await self._write(*late)
+            except GatewayError:
+                self._unwritten.append(late)
+                return
+
+    async def _write(self, row: UsageRow, settlement: Settlement, receipt: Receipt | None) -> None:
         await self._name_day(day_of(row.at))
         holding = self._holding.get(row.id, {}) if settlement.spenders else {}
         await rows.record(self._table, row, settlement, holding, receipt)
@@ -137,7 +161,7 @@ class DynamoStore:
 
     async def usage(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
         """Sums and rows are read side by side: a request that ends meanwhile may be in one of them alone."""
-        return await asyncio.gather(rows.totals(self._table, query), rows.rows(self._table, query))
+        return await asyncio.gather(sums.totals(self._table, query), rows.rows(self._table, query))
 
     async def prune(self, before: int) -> int:
         return await rows.prune(self._table, before)
@@ -177,7 +201,7 @@ class DynamoStore:
             def theirs(caller: str, payer: str) -> bool:
                 return payer == owner and delegate in (_EVERYBODY, caller)
 
-            found = await rows.groups(self._table, rows.Span(begun, rows.END, theirs))
+            found = await sums.groups(self._table, sums.Span(begun, END, theirs))
             return sum(cost for _, _, cost in found.values())
 
         await caps.put_grants(self._table, owner, grants, since, count)
@@ -215,7 +239,10 @@ class DynamoStore:
         await self._table.delete("READY", "READY")  # a write that changes nothing
 
     async def close(self) -> None:
+        await self._catch_up()
         await asyncio.to_thread(self._table.close)
+        if self._unwritten:
+            raise OSError(f"{len(self._unwritten)} records could not be written to the table")
 
 
 def _any_copy() -> int:

@@ -31,6 +31,9 @@ QUARTER = 15 * 60_000
 HOUR = 4 * QUARTER
 DAY = 24 * HOUR
 
+END = 253_402_300_799_999
+"""The last millisecond that a date can name."""
+
 DAYS = "DAYS"
 """The partition that names the days with rows or totals."""
 
@@ -126,6 +129,11 @@ def change(
 def day_of(at: int) -> str:
     """The UTC day of a moment in milliseconds."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def midnight(day: str) -> int:
+    """The beginning of a UTC day in milliseconds."""
+    return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def shard_of(text: str, shards: int = SHARDS) -> str:

@@ -1,7 +1,7 @@
 """Usage in DynamoDB: rows, the totals beside them, and the one transaction that a finished request leaves.
 
 Totals are kept by hour in items of their own (`r0`-`r3` requests, `t0`-`t3` tokens, `c0`-`c3` nano-dollars, one for each quarter), so that
-they cost little to read and stay when rows go. A caller's totals have one home; who meets another transaction there
+they cost little to read and stay when rows go (see `dynamo_totals`). A caller's totals have one home; who meets another transaction there
 moves to another shard, so busy callers spread by themselves.
 """
 
@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
 
 from shared.errors import Code, GatewayError
-from shared.store import Settlement, Totals, UsageQuery, UsageRow
+from shared.store import Settlement, UsageQuery, UsageRow
 from shared.store.dynamo_caps import Holding, Settled, release, settle
 from shared.store.dynamo_client import TRIES, CanceledError, ConditionFailedError, ConflictError, Table, pause
 from shared.store.dynamo_items import (
     DAY,
     DAYS,
+    END,
     HOUR,
     QUARTER,
     SHARDS,
@@ -29,11 +30,11 @@ from shared.store.dynamo_items import (
     Item,
     change,
     day_of,
+    midnight,
     outbox_key,
     partitions,
     read_row,
     receipt_key,
-    row_key,
     shard_of,
     stamp,
     write_entry,
@@ -41,11 +42,10 @@ from shared.store.dynamo_items import (
     write_row,
 )
 from shared.store.dynamo_table import CALLERS, OWNERS
+from shared.store.dynamo_totals import days_in, total_key
 from shared.store.outbox import Delivery, Entry, Receipt
 
 _NEW = "attribute_not_exists(pk)"
-END = 253_402_300_799_999
-"""The last millisecond that a date can name."""
 
 
 # ── the transaction ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,7 +56,7 @@ async def record(
 ) -> None:
     """The row, once; with it the totals, the spending, the end of its holds, and its receipt."""
     author = token_hex(8)  # tells a repeat of this call from another process that has the same request
-    item = {**write_row(row), "author": author, **({"receipted": True} if receipt else {})}
+    item = {**write_row(row), "author": author, **({"receipted": True} if receipt or row.request_hash else {})}
     for attempt in range(TRIES):
         settled = settle(settlement, row.cost.total if row.cost else 0, holding, random.randrange(SHARDS))  # noqa: S311
         works = [{"Put": {"Item": write_item(item), "ConditionExpression": _NEW}}, _adding(row, moved=attempt > 0)]
@@ -81,7 +81,7 @@ async def record(
 def _adding(row: UsageRow, *, moved: bool) -> dict[str, Any]:
     shard = f"{random.randrange(SHARDS):02d}" if moved else shard_of(row.caller)  # noqa: S311
     pk = f"SUM#{day_of(row.at)}#{'' if row.caller else STRANGER}{shard}"
-    sk = "#".join((f"{row.at % DAY // HOUR:02d}", row.caller, row.owner, row.provider, row.model))
+    sk = total_key(f"{row.at % DAY // HOUR:02d}", row.caller, row.owner, row.provider, row.model)
     quarter = row.at % HOUR // QUARTER
     cost = row.cost.total if row.cost else 0
     return {
@@ -98,111 +98,6 @@ def _without_ended(holding: Holding, settled: Sequence[Settled], canceled: Cance
     """What is still held, once it is known that the time of some holds was over."""
     ended = {one.ends for place, one in enumerate(settled, 2) if place in canceled.failed}
     return {who: held for who, held in holding.items() if who not in ended}
-
-
-# ── totals ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Group = tuple[str, str, str, int]
-"""Provider, model, caller, and the beginning of a quarter of an hour in milliseconds."""
-
-Wanted = Callable[[str, str], bool]
-"""(caller, owner) -> whether such rows are meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Which rows are summed up: `[start, end)` in milliseconds, and whose."""
-
-    start: int
-    end: int
-    wanted: Wanted
-    with_strangers: bool = False
-
-
-def span_of(query: UsageQuery) -> Span:
-    """What a query sums up."""
-    who = query.who
-    wanted: Wanted = (lambda _caller, _owner: True) if who is None else (lambda caller, owner: who in (caller, owner))
-    return Span(query.start, query.end, wanted, query.with_strangers and who is None)
-
-
-async def days_in(table: Table, start: int, end: int) -> list[str]:
-    """The days of `[start, end)` that have rows or totals, the oldest first."""
-    if start >= end:
-        return []
-    found = await table.items(DAYS, (day_of(min(start, END)), day_of(min(end - 1, END))))
-    return [str(item["sk"]) for item in found]
-
-
-async def totals(table: Table, query: UsageQuery) -> Totals:
-    """Sums over the rows that are there and those that were pruned."""
-    requests = tokens = cost = 0
-    sums: tuple[dict[Any, int], ...] = ({}, {}, {}, {})  # by provider, model, caller, time
-    for group, (count, some_tokens, some_cost) in (await groups(table, span_of(query))).items():
-        requests, tokens, cost = requests + count, tokens + some_tokens, cost + some_cost
-        for name, by_name in zip(group, sums, strict=True):
-            if group[0]:  # a provider was asked
-                by_name[name] = by_name.get(name, 0) + some_cost
-    return Totals(requests, tokens, cost, *sums)
-
-
-async def groups(table: Table, span: Span) -> dict[Group, tuple[int, int, int]]:
-    """Requests, tokens and nano-dollars by group.
-
-    Whole quarters are added up, and the rows at both ends that lie outside are taken away again; of quarters whose rows were
-    pruned nothing can be taken away.
-    """
-    first, last = span.start // QUARTER * QUARTER, -(-span.end // QUARTER) * QUARTER
-    sums: dict[Group, tuple[int, int, int]] = {}
-    days = await days_in(table, first, last)
-    homes = [(day, pk) for day in days for pk in partitions("SUM", day, span.with_strangers)]
-    for (day, _), items in zip(homes, await asyncio.gather(*(table.items(pk) for _, pk in homes)), strict=True):
-        for item in items:
-            for group, counts in _quarters(day, item, span):
-                if first <= group[3] < last:
-                    sums[group] = _plus(sums.get(group), counts)
-    for begin, end in ((first, span.start), (span.end, last)):
-        async for item in _rows_between(table, begin, end, span.with_strangers):
-            row = read_row(item)
-            if span.wanted(row.caller, row.owner):
-                group = (row.provider, row.model, row.caller, row.at // QUARTER * QUARTER)
-                counts = (-1, -row.tokens.total, -(row.cost.total if row.cost else 0))
-                sums[group] = _plus(sums.get(group), counts)
-    return {group: counts for group, counts in sums.items() if counts[0] > 0}
-
-
-def _plus(some: tuple[int, int, int] | None, more: tuple[int, int, int]) -> tuple[int, int, int]:
-    return more if some is None else (some[0] + more[0], some[1] + more[1], some[2] + more[2])
-
-
-def _quarters(day: str, item: Item, span: Span) -> Iterable[tuple[Group, tuple[int, int, int]]]:
-    hour, caller, owner, provider, model = item["sk"].split("#", 4)
-    if not span.wanted(caller, owner):
-        return
-    begun = midnight(day) + int(hour) * HOUR
-    for quarter in range(4):
-        if count := item.get(f"r{quarter}"):
-            yield (
-                (provider, model, caller, begun + quarter * QUARTER),
-                (count, item[f"t{quarter}"], item[f"c{quarter}"]),
-            )
-
-
-def midnight(day: str) -> int:
-    """The beginning of a UTC day in milliseconds."""
-    from datetime import UTC, datetime
-
-    return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
-
-
-async def _rows_between(table: Table, begin: int, end: int, with_strangers: bool) -> AsyncIterator[Item]:
-    for day in await days_in(table, begin, end):
-        reads = [
-            table.items(pk, (stamp(begin), stamp(end))) for pk in partitions("USE", day, with_strangers)
-        ]  # a key is longer than its stamp: the end itself isn't among them
-        for found in await asyncio.gather(*reads):
-            for item in found:
-                yield item
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,8 +194,3 @@ async def _forget_receipt(table: Table, request_id: str) -> None:
         await table.delete(*receipt_key(request_id), "ob = :done", done=outbox_key("logged", request_id))
     except ConditionFailedError:
         return  # it is still under way
-
-
-def key_of(row: UsageRow) -> str:
-    """The day under which a row is found."""
-    return row_key(row)[0].split("#")[1]

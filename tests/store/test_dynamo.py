@@ -470,7 +470,7 @@ def test_totals_hold_to_the_millisecond_in_any_span(world: World) -> None:
 
     async def work() -> None:
         await asyncio.gather(*(store.record(one, Settlement()) for one in made))
-        for _ in range(25):
+        for _ in range(8):
             start, end = sorted(dice.choice(times) + dice.randrange(-2, 3) for _ in range(2))
             who = dice.choice((None, BOB))
             meant = [one for one in made if start <= one.at < end and (who is None or one.owner == who)]
@@ -486,3 +486,36 @@ def test_strangers_have_partitions_of_their_own() -> None:
     known, stranger = row_key(row(1))[0], row_key(row(1, caller=""))[0]
     assert STRANGER not in known
     assert stranger == known.replace("24#", f"24#{STRANGER}")
+
+
+def test_rows_of_an_outage_are_written_when_it_is_over(world: World) -> None:
+    store, client = world.open()
+
+    async def work() -> None:
+        await store.hold(row(1).id, [Hold(GLOBAL, MONTH, 500, 1_000)], 100, 0)
+        client.fault = First("transact_write_items", 3, refusal("ThrottlingException"))
+        for number in range(3):
+            with pytest.raises(GatewayError):
+                await store.record(row(number), settlement())
+        await store.record(row(3), settlement())
+        assert {found.id for found in (await store.usage(EVERYTHING))[1]} == {row(number).id for number in range(4)}
+        assert await store.hold("next", [Hold(GLOBAL, MONTH, 300, 1_000)], 100, 0) == [0]
+        client.fault = First("transact_write_items", 1, refusal("ThrottlingException"))
+        with pytest.raises(GatewayError):
+            await store.record(row(4), settlement())
+
+    world.run(work)
+    asyncio.run(world.stores[0].close())
+    other, _ = world.open()
+    world.stores.remove(store)
+    assert asyncio.run(other.usage(EVERYTHING))[0].requests == 5
+
+
+def test_rows_that_can_not_be_written_at_all_are_told_at_the_end(world: World) -> None:
+    store, client = world.open()
+    world.stores.clear()
+    client.fault = First("transact_write_items", 9, refusal("ThrottlingException"))
+    with pytest.raises(GatewayError):
+        asyncio.run(store.record(row(1), settlement()))
+    with pytest.raises(OSError, match="1 records could not be written"):
+        asyncio.run(store.close())
