@@ -33,8 +33,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--platform", required=True, help="as uv names it: aarch64-manylinux_2_28")
     options.add_argument("--python", required=True, help="an interpreter of the version that the function runs")
+    options.add_argument("--expect", help="the version that the interpreter must have: 3.13")
     options.add_argument("--out", type=Path, required=True)
     given = options.parse_args()
+    if given.expect and version_of(given.python) != given.expect:
+        sys.exit(f"LAMBDA_PYTHON={given.python} is not Python {given.expect}: what it compiles, Lambda would not read.")
     build(given.platform, given.python, given.out)
 
 
