@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from cli import account, admin, grants, keys, owner, receipts, routes, show, walk
+from cli import account, admin, grants, keys, owner, receipts, routes, show, store, walk
 from cli.client import CommandError
 from cli.config import save_token, saved_token
 from cli.run import add_to as add_agents_to
@@ -30,6 +30,7 @@ owner.add_to(app)
 grants.add_to(app)
 receipts.add_to(app)
 admin.add_to(app)
+store.add_to(app)
 walk.add_to(app)
 add_agents_to(app)
 
