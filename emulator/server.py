@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from catalog.load import load
 from catalog.serving import DEMO, served
 from catalog.types import Catalog
+from emulator.heads import BoundedHeads
 from emulator.local import Place
 from shared.keys.env import EnvKeys
 from shared.keys.rofl import KeySource, banner
@@ -49,7 +50,7 @@ def run(settings: Settings, announce: Callable[[Place], None]) -> None:
         port=port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeads,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -18,6 +18,7 @@ from shared.ledger import Ledger
 from shared.plan import Ask, Plan, plan
 from shared.relay import Passthrough, Relay, Translated
 from shared.routing import Route
+from shared.sse import MAX_EVENT
 from shared.upstream import Answer
 
 log = logging.getLogger("ekai.gateway")
@@ -180,12 +181,18 @@ def _relay(ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Relay:
 async def _opening(answer: Answer, relay: Relay) -> bytes:
     """The first piece of a stream. What fails before it may still be tried elsewhere."""
     out: list[bytes] = []
+    size = 0
     async for chunk in answer.chunks():
         out.append(relay.feed(chunk))
+        size += len(chunk)
         if relay.failed is not None:
             raise relay.failed
         if relay.progress:
             return b"".join(out)
+        if size > MAX_EVENT:
+            raise GatewayError(
+                Code.PROVIDER_ERROR, "The provider sent no event in more bytes than the gateway accepts."
+            )
     out.append(relay.close())
     if relay.failed is not None:
         raise relay.failed

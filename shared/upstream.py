@@ -9,11 +9,12 @@ from io import BytesIO
 
 import aiohttp
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp.connector import Connection
 
 from shared.errors import Code, GatewayError
 from shared.plan import Call
 
-MAX_REPLY = 256 * 1024 * 1024
+MAX_REPLY = 64 * 1024 * 1024
 """Bytes of a whole reply that are held in memory at most."""
 MAX_ERROR = 256 * 1024
 _READ_BUFFER = 256 * 1024
@@ -48,13 +49,13 @@ class Answer:
         except (ClientError, OSError, ValueError) as error:
             raise _broken("The connection to the provider broke") from error
 
-    async def whole(self, limit: int = MAX_REPLY) -> bytes:
-        """The whole body. Raises PROVIDER_ERROR when it breaks off or is larger than `limit`."""
+    async def whole(self) -> bytes:
+        """The whole body. Raises PROVIDER_ERROR when it breaks off or is larger than `MAX_REPLY`, unpacked."""
         pieces: list[bytes] = []
         size = 0
         async for chunk in self.chunks():
             size += len(chunk)
-            if size > limit:
+            if size > MAX_REPLY:
                 raise _broken("The provider's reply is larger than the gateway accepts")
             pieces.append(chunk)
         return b"".join(pieces)
@@ -79,6 +80,22 @@ class Answer:
             self._response.close()
 
 
+class _Connector(TCPConnector):
+    """A pool from which no connection comes on which a provider has spoken unasked: the next caller would take it for an answer."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: ClientTimeout,  # noqa: ASYNC109  (aiohttp names it)
+    ) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+
+
 class Upstream:
     """One pool of connections for a process (made when it is first used: it belongs to the running event loop)."""
 
@@ -89,7 +106,7 @@ class Upstream:
     def _open(self) -> ClientSession:
         if self._session is None:
             self._session = ClientSession(
-                connector=TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
+                connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
                 timeout=ClientTimeout(total=None, sock_connect=self._limits.connect),
                 auto_decompress=True,
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -20,6 +20,7 @@ from shared.errors import Code, GatewayError
 LONGEST = 2000
 """Characters of a provider's message that are passed on."""
 _SCANNED = 20_000
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _SECRET = re.compile(
     r"\b(?:sk|gsk|xai|rk|pk|org|proj)[-_](?=\S{0,64}[\d*])[\w*.-]{6,}|\bAIza[\w-]{20,}"
     r"|(?<=project[_ ])(?:number:)?\d{6,}|(?<=projects/)[\w-]+|(?<=consumer ')[^']+"
@@ -61,7 +62,8 @@ def read_error(status: int, body: bytes) -> GatewayError:
     try:
         parsed: Any = orjson.loads(body)
     except ValueError:
-        parsed = body[: 4 * _SCANNED].decode("utf-8", "replace")
+        text = body[: 4 * _SCANNED].decode("utf-8", "replace")
+        parsed = "" if _BINARY.search(text) else text  # compressed, and nothing said so
     return failure(parsed, status)
 
 
