@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from shared.callers import token_hash
 from shared.store import Preferences, UsageQuery, UsageRow
@@ -98,3 +100,14 @@ def running(name: str, folder: Path, **settings: str) -> Iterator[Function]:
 def function(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Function]:
     with running(request.param, tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[str]:
+    """A moto server, at this address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
