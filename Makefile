@@ -53,3 +53,5 @@ audit: .venv/development
 lock: .venv/development
 	$(UV) $(UPGRADE) --all-extras --group dev --output-file requirements-dev.lock
 	$(UV) --constraint requirements-dev.lock --output-file requirements.lock
+
+include lambda.mk
