@@ -90,11 +90,13 @@ def environment(settings: dict[str, str], folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def running(make: Callable[[], Any], settings: dict[str, str], folder: Path) -> Iterator[str]:
+def running(make: Callable[[], Any], settings: dict[str, str], folder: Path, http: Any = "auto") -> Iterator[str]:
     """A server in a thread, on a port of its own."""
     listener = bind("127.0.0.1", 0)
     with environment(settings, folder):
-        config = uvicorn.Config(make(), log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            make(), http=http, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2
+        )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

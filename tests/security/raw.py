@@ -90,7 +90,7 @@ def said(url: str, raw: bytes, seconds: float = 3.0) -> bytes:
         try:
             while piece := plug.recv(65_536):
                 heard += piece
-                plug.settimeout(0.3)
+                plug.settimeout(0.15)
         except (TimeoutError, ConnectionError):
             return heard
         return heard
