@@ -28,6 +28,7 @@ def both(claude: anthropic.Anthropic, **ask: Any) -> Message:
         names = [event.type for event in stream]
         streamed = stream.get_final_message()
     assert names[-1] == "message_stop"
+    assert names.count("content_block_start") == names.count("content_block_stop") == len(streamed.content)
     assert told(streamed) == told(whole)
     return whole
 

@@ -33,6 +33,9 @@ def both(chat: openai.OpenAI, **ask: Any) -> Response:
     with chat.responses.stream(**ask) as stream:
         events = list(stream)
     assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds: list[str] = [event.type for event in events]
+    for part in ("output_item", "content_part", "reasoning_summary_part"):
+        assert kinds.count(f"response.{part}.added") == kinds.count(f"response.{part}.done")
     last: Any = events[-1]
     assert last.type == f"response.{whole.status}"
     finished = [event.item.to_dict() for event in events if event.type == "response.output_item.done"]
