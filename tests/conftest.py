@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -10,6 +11,7 @@ import pytest
 
 from emulator.app import found
 
+os.environ["COLUMNS"] = "200"  # tables are read by tests, not by people; rich looks when the command is imported
 hypothesis.settings.register_profile("gateway", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("gateway")
 
