@@ -12,7 +12,13 @@ from shared.exchange import Exchange
 from shared.version import VERSION
 from shared.web import Endpoint, Reply, serve
 
-_DOCS = {"models": "/v1/models", "usage": "/usage", "health": "/health", "public_key": "/rofl/public-key"}
+_DOCS = {
+    "models": "/v1/models",
+    "usage": "/usage",
+    "health": "/health",
+    "public_key": "/rofl/public-key",
+    "openapi": "/openapi.json",
+}
 
 
 async def health(exchange: Exchange, gateway: Gateway) -> Reply:

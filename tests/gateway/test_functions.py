@@ -99,7 +99,7 @@ def test_completions(provider: Provider, token: str, api: Any) -> None:
 def test_the_others(provider: Provider, token: str) -> None:
     answers = {
         "models": ("GET", "/v1/models"), "usage": ("GET", "/usage"), "health": ("GET", "/health/ready"),
-        "rofl_pubkey": ("GET", "/rofl/public-key"), "budget": ("GET", "/budget"), "preferences": ("GET", "/user/preferences"),
+        "rofl_pubkey": ("GET", "/rofl/public-key"), "openapi": ("GET", "/openapi.json"), "budget": ("GET", "/budget"), "preferences": ("GET", "/user/preferences"),
         "auth": ("POST", "/auth/logout"),
     }  # fmt: skip
     assert set(answers) | {"route", "grants"} | set(COMPLETIONS) == set(NAMES)
