@@ -179,7 +179,7 @@ def sends(calls: Sequence[Ask]) -> bool:
     return any(call.method == "eth_sendRawTransaction" for call in calls)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < end, "it didn't come to that"
