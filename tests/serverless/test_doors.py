@@ -116,6 +116,7 @@ def play(world: World, door: str, tmp_path: Path) -> None:
     ask("health", "GET", "/health/ready")
     ask("health", "GET", "/")
     ask("rofl_pubkey", "GET", "/rofl/public-key")
+    ask("openapi", "GET", "/openapi.json")
     ask("grants", "PUT", "/user/grants", {"grants": dict.fromkeys(_GRANTS)}, token=token)
     ask("auth", "POST", "/auth/logout", token=token)
     assert world.invoke(door, "usage", "GET", "/usage?scope=me", token=token)[0] == 401
