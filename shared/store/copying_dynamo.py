@@ -77,9 +77,9 @@ class DynamoSide:
     def _survey(self, item: Item) -> None:
         """What several items tell together: spending from its shards, and what totals hold beyond the rows."""
         kind, _, rest = item["pk"].partition("#")
-        if kind == "BUD" and len(item["sk"]) != MINUTE:
+        if kind == "BUD" and len(period := item["sk"].split("#")[0]) != MINUTE:
             spender = GLOBAL if rest.startswith(f"{GLOBAL}#") else rest
-            self._spent[spender, item["sk"]] = self._spent.get((spender, item["sk"]), 0) + item.get("spent", 0)
+            self._spent[spender, period] = self._spent.get((spender, period), 0) + item.get("spent", 0)
         elif kind == "SUM":
             group = (rest.split("#")[0], *read_total_key(item["sk"])[1:])
             for quarter in range(4):
@@ -207,8 +207,8 @@ def _items(table: str, row: Cells) -> list[dict[str, Any]]:
             cap = {"amount": row["amount"], "alert_only": bool(row["alert_only"])}
             return [{**dict(zip(("pk", "sk"), budget_key(copy), strict=True)), **cap} for copy in range(COPIES)]
         case "spending":
-            pk, sk = counter_key(row["spender"], row["period"])
-            return [{"pk": pk, "sk": sk, "spent": row["spent"], "used": row["spent"]}]
+            pk, sk = counter_key(row["spender"], f"{row['period']}#copied")
+            return [{"pk": pk, "sk": sk, "spent": row["spent"]}]
         case "pruned":
             shard = f"{'' if row['caller'] else 'x'}{shard_of(row['caller'])}"
             sk = total_key(f"{FOLDED}00", row["caller"], row["owner"], row["provider"], row["model"])

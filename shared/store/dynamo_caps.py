@@ -1,12 +1,14 @@
-"""Caps in DynamoDB: a counter per spender and period, added to under a condition; holds that run out by themselves.
+"""Caps in DynamoDB: what was spent, and what is held on top of it, per spender and period.
 
-A counter has `spent` (settled), `used` (settled and held), and for each second in which holds end an attribute `h<second>` with their
-sum. Taking a hold adds to `used` and to its second in one conditional update; settling it takes it away from there again. When a
-cap seems to be reached, seconds that are over are taken off `used` before anybody is refused: what a dead process held counts
-no longer than its holds live. Several holds of one request are taken side by side, and given back if one of them doesn't fit: until
-then they count, and where a process dies in between, until they run out.
+What was spent lies in slots that finished requests add to, a random one each, so that their transactions rarely meet. What is held
+lies in one counter: `used`, and for each second in which holds end an attribute `h<second>` with their sum. Taking a hold reads the
+slots and adds to the counter under the condition that both fit into the cap; once the row is written, what it took replaces its hold
+there (`paid`, a part of `used`), so that nobody misses it who has read the slots a moment before. No transaction touches a counter:
+it takes as many holds a second as an item takes writes. When a cap seems to be reached, seconds that are over are taken off
+first: what a dead process held counts no longer than its holds live.
 
-What is spent without a hold (no cap is set) goes to shards, since every request of the gateway adds to it.
+Several holds of one request are taken side by side, and given back if one of them doesn't fit: for that moment they count. The same
+goes for the moment between a row and the end of its hold. Both err on the side of the cap.
 """
 
 from __future__ import annotations
@@ -14,11 +16,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from shared.store import GLOBAL, CapReachedError, Grant, Hold, Settlement
+from shared.store import CapReachedError, Grant, Hold, Settlement
 from shared.store.dynamo_client import ConditionFailedError, Table, pause
-from shared.store.dynamo_items import Item, change, counter_key, grant_key, read_grant, spending_keys, write_grant
+from shared.store.dynamo_items import (
+    Item,
+    change,
+    counter_key,
+    grant_key,
+    read_grant,
+    slot_key,
+    spending_partitions,
+    write_grant,
+)
 
 MINUTE_TTL = 3_600
 """Seconds for which the counter of a minute is kept."""
@@ -43,17 +55,13 @@ Holding = Mapping[tuple[str, str], Held]
 
 
 async def spent(table: Table, spender: str, period: str) -> int:
-    """What was settled so far, with and without a hold."""
-    keys = [counter_key(spender, period), *(spending_keys(spender, period) if spender == GLOBAL else ())]
-    found = await table.get_all(keys)
-    return sum(item.get("spent", 0) for item in found.values())
+    """What was settled so far."""
+    reads = (table.items(pk, (f"{period}#", f"{period}#~")) for pk in spending_partitions(spender))
+    return sum(int(item["spent"]) for items in await asyncio.gather(*reads) for item in items)
 
 
-async def _in_shards(table: Table, spender: str, period: str) -> int:
-    if spender != GLOBAL:
-        return 0
-    found = await table.get_all(spending_keys(spender, period))
-    return sum(item["spent"] for item in found.values())
+async def _counter(table: Table, spender: str, period: str) -> Item:
+    return await table.get(*counter_key(spender, period)) or {}
 
 
 async def hold(table: Table, holds: Sequence[Hold], expires_at: int, now: int) -> tuple[list[int], Holding]:
@@ -62,26 +70,28 @@ async def hold(table: Table, holds: Sequence[Hold], expires_at: int, now: int) -
     failures = [answer for answer in answers if isinstance(answer, BaseException)]
     taken = [wanted for wanted, answer in zip(holds, answers, strict=True) if not isinstance(answer, BaseException)]
     if failures:
-        await asyncio.gather(*(release(table, one.spender, one.period, Held(one.amount, expires_at)) for one in taken))
+        await release(table, {(one.spender, one.period): Held(one.amount, expires_at) for one in taken})
         raise next((one for one in failures if not isinstance(one, CapReachedError)), failures[0])
     left = [answer for answer in answers if isinstance(answer, int)]
     return left, {(one.spender, one.period): Held(one.amount, expires_at) for one in holds}
 
 
 async def _take(table: Table, wanted: Hold, expires_at: int, now: int) -> int:
+    who = (wanted.spender, wanted.period)
     for attempt in range(_TRIES):
-        free = wanted.cap - await _in_shards(table, wanted.spender, wanted.period)
+        counter = await _counter(table, *who)  # before the slots: what is paid here is in them already
+        paid = counter.get("paid", 0)
+        free = wanted.cap - (await spent(table, *who) - paid)
         if wanted.amount <= free:
             try:
                 counter = await table.update(_taking(wanted, free, expires_at, now))
             except ConditionFailedError:
-                pass  # what stands there is looked at below
+                counter = await _counter(table, *who)
             else:
                 await _tidy(table, wanted, counter, now)
                 return free - _in_use(counter, now)
-        counter = await table.get(*counter_key(wanted.spender, wanted.period)) or {}
         left = free - _in_use(counter, now)
-        if wanted.amount > left:
+        if wanted.amount > left and counter.get("paid", 0) == paid:
             raise CapReachedError(wanted, left)
         await _take_off(table, wanted, counter, now)
         await asyncio.sleep(pause(attempt))
@@ -92,7 +102,7 @@ def _taking(wanted: Hold, free: int, expires_at: int, now: int) -> dict[str, Any
     return change(
         counter_key(wanted.spender, wanted.period),
         add={"used": wanted.amount, f"h{expires_at}": wanted.amount},
-        put={"ttl": now + MINUTE_TTL} if len(wanted.period) == _MINUTE else None,
+        put=_ttl(wanted.period),
         when="attribute_not_exists(#used) OR #used <= :room",
         names={"#used": "used"},
         values={":room": free - wanted.amount},
@@ -139,55 +149,45 @@ async def _strike(table: Table, wanted: Hold, seconds: Mapping[str, int]) -> Non
         return  # the next one who needs the room looks again
 
 
-async def release(table: Table, spender: str, period: str, held: Held) -> None:
-    """Gives a hold back without spending anything."""
-    try:
-        await table.update(_settling(spender, period, 0, held))
-    except ConditionFailedError:
-        return  # its time was over, and it was taken off
+async def release(table: Table, holding: Holding, took: Mapping[tuple[str, str], int] | None = None) -> None:
+    """Puts what a request took in the place of what it held; nothing, if it came to nothing."""
+    await asyncio.gather(*(_release(table, who, held, (took or {}).get(who, 0)) for who, held in holding.items()))
 
 
-def _settling(spender: str, period: str, took: int, held: Held | None) -> dict[str, Any]:
-    """The change of a counter when `took` is known; with a hold, as long as that is still there."""
-    key = counter_key(spender, period)
-    if held is None:
-        return change(key, add={"spent": took, "used": took})
+async def _release(table: Table, who: tuple[str, str], held: Held, took: int) -> None:
     second = f"h{held.expires_at}"
-    return change(
-        key,
-        add={"spent": took, "used": took - held.amount, second: -held.amount},
+    less = change(
+        counter_key(*who),
+        add={"used": took - held.amount, "paid": took, second: -held.amount},
         when="#h >= :held",
         names={"#h": second},
         values={":held": held.amount},
     )
+    try:
+        await table.update(less)
+    except ConditionFailedError:
+        return  # its time was over, and it was taken off
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A part of a finished request's transaction: what it changes, and whose hold it ends."""
-
-    work: dict[str, Any]
-    ends: tuple[str, str] | None = None
-
-
-def settle(settlement: Settlement, cost: int, holding: Holding, shard: int) -> list[Settled]:
-    """The changes of all counters that a request leaves behind."""
-    took: dict[tuple[str, str], int] = dict.fromkeys(holding, 0)
-    for who in settlement.spenders:
-        took[who] = took.get(who, 0) + cost
+def taken_by(settlement: Settlement, cost: int) -> dict[tuple[str, str], int]:
+    """What a finished request takes of each (spender, period)."""
+    took = dict.fromkeys(settlement.spenders, cost)
     for spender, period, amount in settlement.counted:
         took[spender, period] = took.get((spender, period), 0) + amount
-    works = []
-    for (spender, period), amount in took.items():
-        held = holding.get((spender, period))
-        if held is not None:
-            works.append(Settled(_settling(spender, period, amount, held), (spender, period)))
-        elif amount and spender == GLOBAL:
-            key = spending_keys(spender, period)[shard]
-            works.append(Settled(change(key, add={"spent": amount})))
-        elif amount:
-            works.append(Settled(_settling(spender, period, amount, None)))
-    return works
+    return took
+
+
+def settle(took: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """The changes that a finished request makes to what was spent, each in a slot at random."""
+    return [change(slot_key(*who), add={"spent": amount}, put=_ttl(who[1])) for who, amount in took.items() if amount]
+
+
+def _ttl(period: str) -> dict[str, int]:
+    """When DynamoDB may forget a minute; longer periods are kept."""
+    if len(period) != _MINUTE:
+        return {}
+    begun = datetime.strptime(period, "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
+    return {"ttl": int(begun.timestamp()) + MINUTE_TTL}
 
 
 # ── grants ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,25 +220,21 @@ async def put_grants(
 
 
 async def _begin_with(table: Table, spender: str, period: str, count: Callable[[], Awaitable[int]]) -> None:
-    """Sets what was spent to what the rows say, unless somebody settles meanwhile: then it is counted again."""
-    key = counter_key(spender, period)
+    """Makes what was spent what the rows say. Who settles meanwhile adds to both, so it is counted again until nobody did."""
+    key = counter_key(spender, f"{period}#begun")
     for attempt in range(_TRIES):
-        before = (await table.get(*key) or {}).get("spent")
-        seen = await count()
-        same = "attribute_not_exists(#spent)" if before is None else "#spent = :before"
+        before = await spent(table, spender, period)
+        corrected = (await table.get(*key) or {}).get("spent")
+        more = await count() - before
+        same = "attribute_not_exists(#spent)" if corrected is None else "#spent = :corrected"
+        more_spent = change(
+            key, add={"spent": more}, when=same, names={"#spent": "spent"}, values={":corrected": corrected}
+        )
         try:
-            await table.update(
-                change(
-                    key,
-                    add={"used": seen - (before or 0)},
-                    put={"spent": seen},
-                    when=same,
-                    names={"#spent": "spent"},
-                    values={":before": before},
-                )
-            )
+            if await spent(table, spender, period) == before:
+                await table.update(more_spent)
+                return
         except ConditionFailedError:
-            await asyncio.sleep(pause(attempt))
-        else:
-            return
+            pass  # the same owner sets grants elsewhere
+        await asyncio.sleep(pause(attempt))
     raise TimeoutError(f"the spending of {period} changes all the time")

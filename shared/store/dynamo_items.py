@@ -5,13 +5,14 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValu
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from shared.store import Cost, Grant, Preferences, Tokens, UsageRow
+from shared.store import GLOBAL, Cost, Grant, Preferences, Tokens, UsageRow
 from shared.store.outbox import Entry, Receipt
 
 Value = str | int | bool | bytes | Iterable[str] | None
@@ -20,6 +21,9 @@ Key = tuple[str, str]
 
 SHARDS = 16
 """Partitions that a day's rows and totals, and the gateway's own spending, are spread over: a partition takes 1,000 write units a second."""
+
+SPREAD, SLOTS = 8, 32
+"""Partitions of the gateway's own spending, and slots in each. Two transactions at one item at once make DynamoDB call off one of them."""
 
 OUTBOX_SHARDS = 4
 """Of the index of receipts, which is asked every second; no chain takes as many receipts as one of them."""
@@ -180,13 +184,20 @@ def budget_key(copy: int) -> Key:
 
 
 def counter_key(spender: str, period: str) -> Key:
-    """What a spender with a cap has used in a period."""
+    """What a spender holds in a period."""
     return f"BUD#{spender}", period
 
 
-def spending_keys(spender: str, period: str) -> list[Key]:
-    """The shards of what was spent without a hold."""
-    return [(f"BUD#{spender}#{shard:02d}", period) for shard in range(SHARDS)]
+def spending_partitions(spender: str) -> list[str]:
+    """Where the slots of what was spent are; the gateway's own, which every request adds to, are spread."""
+    spread = [f"BUD#{spender}#{number}" for number in range(SPREAD)] if spender == GLOBAL else []
+    return [f"BUD#{spender}", *spread]
+
+
+def slot_key(spender: str, period: str) -> Key:
+    """One of the slots, at random."""
+    slot = f"{period}#{random.randrange(SLOTS):02d}"  # noqa: S311 (no secret)
+    return random.choice(spending_partitions(spender)), slot  # noqa: S311
 
 
 def receipt_key(request_id: str) -> Key:

@@ -12,12 +12,11 @@ import heapq
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from secrets import token_hex
 from typing import Any
 
 from shared.errors import Code, GatewayError
 from shared.store import Settlement, UsageQuery, UsageRow
-from shared.store.dynamo_caps import Holding, Settled, release, settle
+from shared.store.dynamo_caps import Holding, release, settle, taken_by
 from shared.store.dynamo_client import TRIES, CanceledError, ConditionFailedError, ConflictError, Table, pause
 from shared.store.dynamo_items import (
     DAY,
@@ -54,28 +53,25 @@ _NEW = "attribute_not_exists(pk)"
 async def record(
     table: Table, row: UsageRow, settlement: Settlement, holding: Holding, receipt: Receipt | None = None
 ) -> None:
-    """The row, once; with it the totals, the spending, the end of its holds, and its receipt."""
-    author = token_hex(8)  # tells a repeat of this call from another process that has the same request
-    item = {**write_row(row), "author": author, **({"receipted": True} if receipt or row.request_hash else {})}
+    """The row, once; with it the totals, the spending, and its receipt. Then what was held for it ends, whoever wrote it."""
+    item = {**write_row(row), **({"receipted": True} if receipt or row.request_hash else {})}
+    took = taken_by(settlement, row.cost.total if row.cost else 0)
     for attempt in range(TRIES):
-        settled = settle(settlement, row.cost.total if row.cost else 0, holding, random.randrange(SHARDS))  # noqa: S311
         works = [{"Put": {"Item": write_item(item), "ConditionExpression": _NEW}}, _adding(row, moved=attempt > 0)]
-        works += [{"Update": one.work} for one in settled]
+        works += [{"Update": slot} for slot in settle(took)]
         if receipt is not None:
             works.append({"Put": {"Item": write_item(write_entry(Entry(receipt)))}})
         try:
             await table.transact(works)
         except ConflictError:
             await asyncio.sleep(pause(attempt))
-        except CanceledError as canceled:
-            if 0 in canceled.failed:
-                if canceled.failed[0].get("author") != author:
-                    await _give_back(table, holding)
-                return
-            holding = _without_ended(holding, settled, canceled)
+        except CanceledError:  # the row is there
+            break
         else:
-            return
-    raise GatewayError(Code.OVERLOADED, "The gateway's store is too busy for this row.")
+            break
+    else:
+        raise GatewayError(Code.OVERLOADED, "The gateway's store is too busy for this row.")
+    await release(table, holding, took)
 
 
 def _adding(row: UsageRow, *, moved: bool) -> dict[str, Any]:
@@ -87,17 +83,6 @@ def _adding(row: UsageRow, *, moved: bool) -> dict[str, Any]:
     return {
         "Update": change((pk, sk), add={f"r{quarter}": 1, f"t{quarter}": row.tokens.total, f"c{quarter}": cost}),
     }
-
-
-async def _give_back(table: Table, holding: Holding) -> None:
-    """Another process wrote the row: this one's holds end without spending."""
-    await asyncio.gather(*(release(table, *who, held) for who, held in holding.items()))
-
-
-def _without_ended(holding: Holding, settled: Sequence[Settled], canceled: CanceledError) -> Holding:
-    """What is still held, once it is known that the time of some holds was over."""
-    ended = {one.ends for place, one in enumerate(settled, 2) if place in canceled.failed}
-    return {who: held for who, held in holding.items() if who not in ended}
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
