@@ -23,7 +23,7 @@ Quirk = Literal[
     "schema_required_list", "no_null_fields", "keeps_cache_control", "pdf_url_in_file_data", "custom_tools", "no_store",
     "no_metadata", "no_parallel_flag", "no_stream_options",
     # messages
-    "no_output_format", "no_effort", "no_hosted_tools", "no_deferred_tools", "unsigned_thinking",
+    "no_output_format", "no_effort", "no_hosted_tools", "no_cache_key", "no_deferred_tools", "unsigned_thinking",
     # responses
     "stateless_responses", "no_service_tier", "no_instructions_with_previous", "no_custom_tools", "no_namespace_tools",
     "no_tool_search", "no_encrypted_content",

@@ -7,9 +7,18 @@ import re
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_PRIVATE_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 PLACEHOLDER = "your-key-here"
 """What `.env.example` shows where a key belongs; such a value counts as unset."""
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -75,6 +84,13 @@ class Settings(BaseSettings):
     cors_origins: Words = ("*",)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
     log_file: str | None = None
+
+    @field_validator("private_key")
+    @classmethod
+    def _a_private_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _PRIVATE_KEY.fullmatch(value.get_secret_value().strip()):
+            raise ValueError("a private key is 32 bytes of hex")
+        return value
 
     @property
     def key_source(self) -> Literal["env", "chain"]:

@@ -154,6 +154,9 @@ class Blockchain:
         chain = self._chain
         # A block is at least a second younger than its parent, so a burst of blocks runs ahead of the clock.
         chain.set_header_timestamp(max(self.head.timestamp + 1, int(time.time())))
+        chain.header = chain.header.copy(
+            gas_limit=GAS_LIMIT
+        )  # py-evm would let small blocks shrink it, down to nothing in hours
         done: list[tuple[SignedTransactionAPI, ReceiptAPI, ComputationAPI]] = []
         for transaction in self._ready():
             if chain.header.gas_used + transaction.gas > GAS_LIMIT:

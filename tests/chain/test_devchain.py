@@ -672,3 +672,12 @@ def test_no_transaction_breaks_the_node(node: Node, place: int, byte: int, kind:
     answer = respond(orjson.dumps(body), node, methods_of(node))
     assert isinstance(answer, dict)
     assert answer.get("error", {}).get("code") in (None, -32000, -32003), answer
+
+
+def test_small_blocks_do_not_eat_up_the_gas_limit() -> None:
+    with DevChain(engine=PY_EVM) as chain:
+        for _ in range(30):
+            chain.mine()
+        web3 = Web3(Web3.HTTPProvider(chain.url))
+        assert web3.eth.get_block("latest")["gasLimit"] == web3.eth.get_block(0)["gasLimit"]
+        assert web3.eth.get_block("latest")["number"] >= 30
