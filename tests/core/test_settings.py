@@ -125,5 +125,10 @@ def test_a_settings_file_and_the_process_over_it(monkeypatch: pytest.MonkeyPatch
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPERATOR_TOKEN", "PRIVATE_KEY", "ROFL_PRIVATE_KEY"):
-        monkeypatch.setenv(name, "canary-in-a-coal-mine")
-    assert "canary" not in f"{Settings()!r} {Settings()}"
+        monkeypatch.setenv(name, "ca" * 32)
+    assert "cacaca" not in f"{Settings()!r} {Settings()}"
+    monkeypatch.setenv("PRIVATE_KEY", "canary-in-a-coal-mine")
+    with pytest.raises(ValidationError) as wrong:
+        Settings()
+    assert "private_key" in str(wrong.value)
+    assert "canary" not in str(wrong.value)
