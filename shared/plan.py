@@ -11,7 +11,7 @@ import orjson
 
 from shared.canonical import Json, Request
 from shared.dialects import Dialect, Reading, dialect
-from shared.errors import invalid
+from shared.errors import Code, GatewayError, invalid
 from shared.keys import ProviderKey
 from shared.routing import Route
 from shared.version import USER_AGENT
@@ -59,8 +59,14 @@ class Ask:
         return self._request
 
 
+MOST_VALUES = 2_000_000
+"""Commas and brackets in a body. No prompt that a model takes has so many, and 50 MB of `[],` would take 1.2 GB as objects."""
+
+
 def read_json(raw: bytes) -> Json:
-    """A JSON object. Raises VALIDATION_ERROR."""
+    """A JSON object. Raises VALIDATION_ERROR, and REQUEST_TOO_LARGE for one of too many values."""
+    if len(raw) > MOST_VALUES and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise GatewayError(Code.REQUEST_TOO_LARGE, f"The body holds more than {MOST_VALUES:,} values.")
     try:
         body = orjson.loads(raw)
     except ValueError as error:
