@@ -33,6 +33,7 @@ class AddressError(Exception):
 
 def run(settings: Settings, announce: Callable[[Place], None]) -> None:
     """Serves until it is told to stop; `announce` is called once the address is ours. Raises AddressError and StoreError."""
+    prepare_store(settings)
     listener = bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     os.environ["PORT"] = str(port)
@@ -40,7 +41,6 @@ def run(settings: Settings, announce: Callable[[Place], None]) -> None:
     everything = load()
     if wants_demo(settings, everything, variables):
         variables[_DEMO_URL] = os.environ[_DEMO_URL] = f"http://127.0.0.1:{port}/{DEMO}"
-    prepare_store(settings)
     announce(Place(settings, port, served(everything, variables), variables))
     threading.Thread(target=_show_key, args=(settings,), daemon=True).start()
     config = uvicorn.Config(

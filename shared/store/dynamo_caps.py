@@ -80,7 +80,7 @@ async def _take(table: Table, wanted: Hold, expires_at: int, now: int) -> int:
     who = (wanted.spender, wanted.period)
     for attempt in range(_TRIES):
         counter = await _counter(table, *who)  # before the slots: what is paid here is in them already
-        paid = counter.get("paid", 0)
+        paid: int = counter.get("paid", 0)
         free = wanted.cap - (await spent(table, *who) - paid)
         if wanted.amount <= free:
             try:
