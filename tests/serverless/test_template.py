@@ -164,8 +164,18 @@ def test_logs_are_kept_for_a_time() -> None:
     assert TEMPLATE["Globals"]["Function"]["Runtime"] == "python3.13"
 
 
+def test_log_levels_are_the_settings_own() -> None:
+    for level in TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"]:
+        told = TEMPLATE["Mappings"]["LogLevels"][level]["Setting"]
+        assert Settings(log_level=told, allowed_addresses="0x" + "11" * 20).log_level == told
+    for name, properties in FUNCTIONS.items():
+        assert properties.get("LoggingConfig", {}) == (
+            {"ApplicationLogLevel": "TRACE"} if folder_of(name) in STREAMED else {}
+        )
+
+
 def test_parameters_are_all_used() -> None:
     text = (ROOT / "template.yaml").read_text()
     for parameter in TEMPLATE["Parameters"]:
-        assert f"!Ref {parameter}" in text
+        assert re.search(rf"!Ref {parameter}\b", text)
     assert NOTHING == {"Ref": "AWS::NoValue"}
