@@ -52,7 +52,7 @@ def main() -> None:
     options.add_argument("--runtime", type=Path, required=True, help="the folder with awslambdaric")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="ekai-lambda-") as folder:
-        place = Place(given.artefact.resolve(), emulator_in(given.sam), given.runtime.resolve(), Path(folder))
+        place = Place(given.artefact.resolve(), emulator_in(given.sam.resolve()), given.runtime.resolve(), Path(folder))
         try:
             walk(place)
         except BaseException:
