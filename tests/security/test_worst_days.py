@@ -24,7 +24,7 @@ from shared.context import build, close
 from shared.settings import Settings
 from shared.web import serve
 from tests.gateway.live import KEYS, Live, running
-from tests.gateway.provider import Provider, json_reply, sse_reply
+from tests.gateway.provider import Piece, Provider, json_reply, sse_reply
 from tests.gateway.test_process import started
 from tests.gateway.wire import CHAT
 
@@ -138,7 +138,7 @@ class User:
 
 
 def test_a_stop_under_load_lets_every_stream_end(tmp_path: Path) -> None:
-    slow = (*CHAT.events[:2], 0.4, *CHAT.events[2:])
+    slow: tuple[Piece, ...] = (*CHAT.events[:2], 0.4, *CHAT.events[2:])
     whole: list[str] = []
     torn: list[str] = []
     with process(tmp_path, lambda asked: sse_reply(*slow), WORKERS="2") as (gateway, live, lines):
