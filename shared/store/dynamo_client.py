@@ -40,9 +40,9 @@ class ConditionFailedError(Exception):
 
 
 class CanceledError(Exception):
-    """A transaction that was called off, because of the items at `failed` (their places, with what stands there)."""
+    """A transaction that was called off, because of the works at `failed` (their places)."""
 
-    def __init__(self, failed: Mapping[int, Item]) -> None:
+    def __init__(self, failed: frozenset[int]) -> None:
         super().__init__(f"conditions failed at {sorted(failed)}")
         self.failed = failed
 
@@ -189,17 +189,10 @@ class Table:
         answer = await self._call("update_item", **change, ReturnValues="ALL_NEW")
         return read_item(answer["Attributes"])
 
-    async def transact(self, works: Sequence[Mapping[str, Any]], token: str = "") -> None:
-        """All or none of `{"Put" | "Update" | "Delete" | "ConditionCheck": {...}}`. Raises CanceledError and ConflictError.
-
-        `token` makes a repeat of the same works within ten minutes a success that changes nothing.
-        """
-        named = [
-            {kind: {"TableName": self.name, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **work}}
-            for one in works
-            for kind, work in one.items()
-        ]
-        await self._run("transact_write_items", TransactItems=named, **({"ClientRequestToken": token} if token else {}))
+    async def transact(self, works: Sequence[Mapping[str, Any]]) -> None:
+        """All or none of `{"Put" | "Update" | "ConditionCheck": {...}}`. Raises CanceledError and ConflictError."""
+        named = [{kind: {"TableName": self.name, **work} for kind, work in one.items()} for one in works]
+        await self._run("transact_write_items", TransactItems=named)
 
     async def scan(self, after: Mapping[str, Any] | None) -> tuple[list[Item], Mapping[str, Any] | None]:
         """A page of everything, and where the next one begins."""
@@ -249,11 +242,7 @@ def _told(error: Any, table: str) -> Exception:
 def _canceled(error: Any) -> Exception:
     reasons = error.response.get("CancellationReasons", ())
     codes = {reason.get("Code", "None") for reason in reasons}
-    failed = {
-        place: read_item(reason.get("Item") or {})
-        for place, reason in enumerate(reasons)
-        if reason.get("Code") == "ConditionalCheckFailed"
-    }
+    failed = frozenset(place for place, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed")
     if failed:
         return CanceledError(failed)
     if codes & _PASSING_REASONS:

@@ -5,9 +5,12 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.h
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 TTL_ATTRIBUTE = "ttl"
+_TRIES, _PAUSE = 20, 3.0
+
 CALLERS, OWNERS, OUTBOX = "callers", "owners", "outbox"
 
 
@@ -49,6 +52,18 @@ def create_table(client: Any, name: str) -> None:
         return
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     client.update_time_to_live(TableName=name, TimeToLiveSpecification=TIME_TO_LIVE)
-    client.update_continuous_backups(
-        TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-    )
+    _recover(client, name)
+
+
+def _recover(client: Any, name: str) -> None:
+    """Turns point-in-time recovery on; a table that has just been made is not ready for that yet."""
+    wanted = {"PointInTimeRecoveryEnabled": True}
+    for attempt in range(_TRIES):
+        try:
+            client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=wanted)
+        except client.exceptions.ContinuousBackupsUnavailableException:
+            if attempt == _TRIES - 1:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from shared.errors import Code, GatewayError
 from shared.store import (
@@ -542,3 +542,43 @@ def test_rows_that_can_not_be_written_at_all_are_told_at_the_end(world: World) -
         asyncio.run(store.record(row(1), settlement()))
     with pytest.raises(OSError, match="1 records could not be written"):
         asyncio.run(store.close())
+
+
+@pytest.mark.parametrize("step", range(1, 15))
+def test_a_process_that_dies_at_any_step_leaves_books_that_balance(world: World, step: int) -> None:
+    (dying, client), (other, _) = world.open(), world.open()
+    made = row(1)
+    calls = 0
+
+    def die(operation: str, request: dict[str, Any], real: Callable[[], Any]) -> Any:
+        nonlocal calls
+        if operation in ("put_item", "update_item", "transact_write_items"):
+            calls += 1
+        if calls >= (step + 1) // 2:
+            if step % 2 and calls == (step + 1) // 2:  # on odd steps the call gets through, its answer doesn't
+                real()
+            raise refusal("ProcessKilled", operation)
+        return real()
+
+    async def life() -> None:
+        await dying.hold(made.id, [Hold(GLOBAL, MONTH, 300, 1_000), Hold(ALICE, MONTH, 300, 1_000)], 100, 0)
+        await dying.record(made, settlement((ALICE, MONTH)))
+
+    async def work() -> None:
+        client.fault = die
+        try:
+            await life()
+        except ClientError:
+            dying._unwritten.clear()  # memory is gone
+        totals, rows = await other.usage(EVERYTHING)
+        assert (totals.requests, totals.cost) == (len(rows), 175 * len(rows))
+        for spender in (GLOBAL, ALICE):
+            assert await other.spent(spender, MONTH) == totals.cost
+            with pytest.raises(
+                CapReachedError
+            ):  # before its hold has ended nothing is let through that might be too much
+                await other.hold("early", [Hold(spender, MONTH, 1_001 - totals.cost, 1_000)], 100, 50)
+            whole = 1_000 - totals.cost
+            assert await other.hold("late", [Hold(spender, MONTH, whole, 1_000)], 300, 100) == [0]
+
+    world.run(work)
