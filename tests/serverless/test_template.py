@@ -179,3 +179,15 @@ def test_parameters_are_all_used() -> None:
     for parameter in TEMPLATE["Parameters"]:
         assert re.search(rf"!Ref {parameter}\b", text)
     assert NOTHING == {"Ref": "AWS::NoValue"}
+
+
+def _pins(lock: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_the_functions_have_the_projects_versions_and_no_web3() -> None:
+    functions_pins, all_pins = _pins("requirements-lambda.lock"), _pins("requirements-dev.lock")
+    differing = {name: pin for name, pin in functions_pins.items() if all_pins.get(name, pin) != pin}
+    assert differing == {}
+    assert {"aiohttp", "boto3", "httpx", "mangum", "oasis-sapphire-py"} <= set(functions_pins)
+    assert "web3" not in functions_pins
