@@ -35,7 +35,7 @@ from cli.wallet import Wallet
 ROUNDS = 8
 WARM = 3
 """Rounds after which caches, pools and the allocator have their size."""
-_REST = 2.5
+_REST = 3.0
 _OPERATOR = "soak-operator"
 _ALLOWED_MB = 6.0
 _ALLOWED_FDS = 4
@@ -94,7 +94,7 @@ def gateway(provider: int, folder: str, workers: int) -> Iterator[tuple[int, int
     }
     settings = {
         "PORT": str(port), "WORKERS": str(workers), "DATABASE_PATH": f"{folder}/soak.db", "EKAI_CONFIG_DIR": folder,
-        "LOG_LEVEL": "error", "STREAM_IDLE_TIMEOUT": "1", "PING_INTERVAL": "0.3", "OPERATOR_TOKEN": _OPERATOR,
+        "LOG_LEVEL": "error", "STREAM_IDLE_TIMEOUT": "2", "PING_INTERVAL": "0.3", "OPERATOR_TOKEN": _OPERATOR,
     }  # fmt: skip
     with process("cli.main", "serve", **keys, **settings) as server:
         end = time.monotonic() + 20

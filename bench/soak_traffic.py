@@ -182,8 +182,8 @@ class Connection:
             pieces.append((await self.reader.readexactly(size + 2))[:-2])
             if size == 0:
                 return b"".join(pieces)
-            if how == "slowly" and len(pieces) < 60:
-                await asyncio.sleep(0.03)
+            if how == "slowly":
+                await asyncio.sleep(0.005)
 
     def _judge(self, request: Request, status: int, raw: bytes) -> bool:
         """Whether the reply is whole; notes one that isn't what the plan has to lead to."""
