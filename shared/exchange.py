@@ -19,6 +19,7 @@ BODY_SECONDS = 300
 PING = comment("ping")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_HEADER = 4096
+_PART = 65_536  # what uvicorn takes before it waits
 
 
 class ClientGoneError(Exception):
@@ -80,11 +81,20 @@ class Exchange:
             raise ClientGoneError from None
 
     async def write(self, piece: bytes) -> None:
-        """A piece of the reply; waits while the client doesn't read."""
-        if piece:
+        """A piece of the reply; waits while the client doesn't read. A large one goes out in parts, each of which shows that the
+        client still reads, if slowly."""
+        for start in range(0, len(piece), _PART):
             self.written_at = self.blocked_since = asyncio.get_running_loop().time()
-            await self._put({"type": "http.response.body", "body": piece, "more_body": True})
-            self.blocked_since = None
+            await self._put({"type": "http.response.body", "body": piece[start : start + _PART], "more_body": True})
+        self.blocked_since = None
+
+    async def ping(self) -> None:
+        """A comment for a client that waits; nothing while a piece is under way, between whose parts it would fall."""
+        if self.blocked_since is None:
+            self.written_at = self.blocked_since = asked = asyncio.get_running_loop().time()
+            await self._put({"type": "http.response.body", "body": PING, "more_body": True})
+            if self.blocked_since == asked:  # no piece has come to wait behind it
+                self.blocked_since = None
 
     async def finish(self, piece: bytes = b"") -> None:
         """The last piece."""
@@ -160,7 +170,7 @@ class Watch:
         elif self._exchange.streaming:
             self.stalled = now - self._heard >= self._idle_after
             if now - self._exchange.written_at >= self._ping_after and (self._ping is None or self._ping.done()):
-                self._ping = self._loop.create_task(self._exchange.write(PING))
+                self._ping = self._loop.create_task(self._exchange.ping())
         if self.gone or self.stalled:
             self._scope.cancel()
             return
