@@ -81,7 +81,8 @@ def test_no_ping_falls_between_the_parts_of_a_piece() -> None:
 
 
 def _unchunked(raw: bytes) -> bytes:
-    out, at = [], 0
+    out: list[bytes] = []
+    at = 0
     while True:
         end = raw.index(b"\r\n", at)
         size = int(raw[at:end], 16)
