@@ -67,13 +67,15 @@ class Loop:
     async def _play(self, invocation: Invocation) -> None:
         try:
             request = self._handler.infer(invocation.event(), invocation)  # type: ignore[arg-type]  # all that Mangum asks of it
-            turn = Turn(self._api, invocation, request.scope, request.body)
+            now = asyncio.get_running_loop().time()
+            end = now + max(invocation.deadline - time.time() - MARGIN, 0.0)
+            # `request.scope` is made anew each time it is asked for.
+            turn = Turn(self._api, invocation, {**request.scope, "ekai.deadline": end}, request.body)
         except Exception:
             log.exception("an event that is no HTTP request", extra={"aws_request_id": invocation.aws_request_id})
             await self._api.fail(invocation, _NOT_HTTP)
             return
-        remaining = max(invocation.deadline - time.time() - MARGIN, 0.0)
-        timer = asyncio.get_running_loop().call_later(remaining, turn.run_out)
+        timer = asyncio.get_running_loop().call_at(end + MARGIN / 2, turn.run_out)
         self._turn = turn
         try:
             await turn.play(self._handler.app)

@@ -33,7 +33,8 @@ def choose(preferences: Preferences, wanted: str, catalog: Catalog) -> Choice:
     wanted = wanted.removeprefix(PICKER_PREFIX)
     asked = catalog.find(wanted)
     if asked is not None:
-        for name in preferences.models:
+        exact = [name for name in preferences.models if name.lower() == wanted.lower()]
+        for name in (*exact, *preferences.models):
             allowed = catalog.find(name)
             if allowed is not None and (both := _both(asked, allowed)) is not None:
                 return Choice(both, wanted, substituted=False)

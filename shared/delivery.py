@@ -87,10 +87,19 @@ async def end(exchange: Exchange, attempt: Attempt, ledger: Ledger, last: bytes,
     relay = attempt.relay
     if watch.stalled and not relay.ended:
         last = relay.break_off(GatewayError(Code.PROVIDER_ERROR, "The provider's stream stalled.", status=504))
+    elif watch.late and not relay.ended:
+        last = relay.break_off(out_of_time())
     ledger.usage, ledger.output_chars = relay.usage, relay.output_chars
     with CancelScope(shield=True):
         await ledger.close("broken" if relay.failed else "complete", 200, relay.failed)
     await exchange.finish(last)
+
+
+def out_of_time() -> GatewayError:
+    """The process ends soon, and the provider isn't done."""
+    return GatewayError(
+        Code.PROVIDER_ERROR, "The provider's reply takes longer than the gateway may run here.", status=504
+    )
 
 
 def reply_headers(attempt: Attempt, choice: Choice, ledger: Ledger) -> dict[str, str]:

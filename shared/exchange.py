@@ -29,7 +29,17 @@ class ClientGoneError(Exception):
 class Exchange:
     """Request in, reply out. Not shared between requests."""
 
-    __slots__ = ("_receive", "_send", "blocked_since", "headers", "scope", "started", "streaming", "written_at")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "blocked_since",
+        "deadline",
+        "headers",
+        "scope",
+        "started",
+        "streaming",
+        "written_at",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -38,6 +48,9 @@ class Exchange:
         self.headers: Mapping[str, str] = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
+        self.deadline: float | None = scope.get(
+            "ekai.deadline"
+        )  # of the event loop's clock: AWS Lambda ends the process soon after
         self.started = False
         self.streaming = False
         self.written_at = 0.0
@@ -118,10 +131,11 @@ class Exchange:
 
 
 class Watch:
-    """Cancels `scope` when the client hangs up or reads nothing for too long, or when the provider of a stream stays silent for
-    too long; pings a client that waits. To be stopped in every case."""
+    """Cancels `scope` when the client hangs up or reads nothing for too long, when the provider of a stream stays silent for too
+    long, or when the exchange's time is over; pings a client that waits. To be stopped in every case."""
 
     __slots__ = (
+        "_end",
         "_exchange",
         "_heard",
         "_idle_after",
@@ -132,6 +146,7 @@ class Watch:
         "_task",
         "_timer",
         "gone",
+        "late",
         "stalled",
     )
 
@@ -142,10 +157,12 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self.gone = False
+        self.late = False
         self.stalled = False
         self._ping: asyncio.Task[None] | None = None
         self._task = self._loop.create_task(self._disconnected())
         self._timer = self._loop.call_later(self._pause(), self._look)
+        self._end = None if exchange.deadline is None else self._loop.call_at(exchange.deadline, self._run_out)
 
     def heard(self) -> None:
         """The provider sent something."""
@@ -154,10 +171,16 @@ class Watch:
     async def stop(self) -> None:
         """Ends the watch."""
         self._timer.cancel()
+        if self._end is not None:
+            self._end.cancel()
         tasks = [task for task in (self._task, self._ping) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _run_out(self) -> None:
+        self.late = True
+        self._scope.cancel()
 
     def _pause(self) -> float:
         return max(min(self._ping_after, self._idle_after) / 4, 0.01)

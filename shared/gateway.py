@@ -10,7 +10,7 @@ from anyio import CancelScope
 from shared.attempts import first_answer
 from shared.choosing import choose
 from shared.context import Gateway
-from shared.delivery import deliver, end
+from shared.delivery import deliver, end, out_of_time
 from shared.dialects import Dialect
 from shared.errors import Code, GatewayError, invalid
 from shared.exchange import ClientGoneError, Exchange
@@ -80,6 +80,8 @@ async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: 
                 attempt.answer.close()
     if watch.gone:
         raise ClientGoneError
+    if watch.late and attempt is None:
+        raise out_of_time()
     if attempt is not None:
         remember(gateway, caller, ask, attempt)
         await end(exchange, attempt, ledger, last, watch)

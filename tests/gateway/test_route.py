@@ -86,3 +86,11 @@ def test_a_conversation_stays_where_a_fallback_took_it(live: Live) -> None:
     assert "x-ekai-attempts" not in second.headers
     other = client.post(CHAT.path, json=CHAT.body(messages=[{"role": "user", "content": "Another"}, *turns[1:]]))
     assert other.headers["x-ekai-provider"] == "openai"
+
+
+def test_the_very_name_that_was_asked_for_comes_before_others_of_the_same_model(live: Live) -> None:
+    client = live.caller("openrouter/gpt-4o", "gpt-4o")
+    told = client.post("/v1/route", json=CHAT.body()).json()
+    assert {row["provider"] for row in told["routes"] if "pinned" not in row["reason"]} >= {"openai", "openrouter"}
+    pinned = client.post("/v1/route", json=CHAT.body() | {"model": "openrouter/gpt-4o"}).json()
+    assert [row["provider"] for row in pinned["routes"] if row["taken"]] == ["openrouter"]

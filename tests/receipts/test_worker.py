@@ -238,7 +238,7 @@ def test_which_worker_the_settings_ask_for(
         assert "PRIVATE_KEY" in caplog.text
         assert await kind(keys="chain", private_key="ab" * 32) == "SignerSender"
         assert await kind(receipts="on", private_key="ab" * 32) == "SignerSender"
-        with pytest.raises(ValueError, match="PRIVATE_KEY"):
+        with pytest.raises(ValueError, match="private_key"):
             await kind(keys="chain", private_key="abc")
         socket.touch()
         assert await kind() == "RoflSender"
