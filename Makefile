@@ -33,7 +33,7 @@ types: .venv/development
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 test-clients: .venv/development
 	npm ci --prefix tests/clients/npm --no-audit --no-fund --loglevel error
