@@ -65,12 +65,14 @@ class Budgets:
         caller: str = "",
         grants: Sequence[Grant] = (),
         tokens: int = 0,
+        budget: Budget | None = None,
     ) -> Held:
         """Sets aside what a request may take (nano-dollars, tokens). Raises BUDGET_EXCEEDED and RATE_LIMIT_EXCEEDED."""
         money = max(estimate or 0, 1)
         moment = datetime.fromtimestamp(at_ms / 1000, UTC)
         holds = [*self._pace(caller, grants, tokens, moment), *_purses(grants, money, moment)]
-        budget = await self.store.budget()
+        if budget is None:
+            budget = await self.store.budget()
         if budget.amount is not None and not budget.alert_only:
             holds.append(Hold(GLOBAL, period_of(at_ms), money, budget.amount))
         if not holds:

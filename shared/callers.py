@@ -11,7 +11,7 @@ from hashlib import sha256
 from shared.errors import GatewayError
 from shared.login import Login, check_times, digest, read_login, recover, refused
 from shared.settings import Settings
-from shared.store import Grant, Preferences, Session, Store
+from shared.store import Budget, Grant, Preferences, Session, Store
 
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _NO_TOKEN = "A token is needed: `Authorization: Bearer <token>` or `x-api-key: <token>`. `ekai login` gets one."
@@ -28,6 +28,7 @@ class Caller:
     address: str
     preferences: Preferences
     grants: tuple[Grant, ...] = ()
+    budget: Budget | None = None
 
     @property
     def owner(self) -> str:
@@ -73,7 +74,7 @@ class Callers:
         for token in tokens:
             session = await self._session(token)
             if session is not None:
-                return Caller(session.address, session.preferences, session.grants)
+                return Caller(session.address, session.preferences, session.grants, session.budget)
         raise refused(_BAD_TOKEN)
 
     async def _session(self, token: str) -> Session | None:

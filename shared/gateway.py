@@ -69,7 +69,7 @@ async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: 
             routes, opened = await usable_routes(gateway, caller, ask, choice)
             tokens = estimated_tokens(len(ask.raw)) + gateway.habits.output(ledger.model)
             ledger.held = await gateway.budgets.hold(
-                ledger.id, ledger.at, routes[0].estimate, caller.address, caller.grants, tokens
+                ledger.id, ledger.at, routes[0].estimate, caller.address, caller.grants, tokens, caller.budget
             )
             attempt = await first_answer(gateway, ask, choice, routes, opened, ledger)
             last = await deliver(exchange, attempt, choice, ledger, watch)

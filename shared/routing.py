@@ -41,8 +41,8 @@ class Shape:
 
 HABITUAL_OUTPUT = 1_000
 """Tokens that a reply takes when nobody limits it, for comparing prices."""
-_CACHED_PERCENT = 75
-"""Share of a running conversation's prompt that a warm cache holds."""
+_CACHED_PERCENT, _MARKED_PERCENT = 75, 90
+"""Share of a running conversation's prompt that a warm cache holds; the second where the client marked what may be cached."""
 
 
 _STEADY = (100_000, 20_000, 250_000)
@@ -56,17 +56,22 @@ def steady(shape: Shape) -> Shape:
     return replace(shape, input=size, cached=size * _CACHED_PERCENT // 100, output=HABITUAL_OUTPUT)
 
 
-def shape_of(body: Json, size: int, habit: int = HABITUAL_OUTPUT) -> Shape:
-    """The size of a request in any client API, from its parsed body and its length in bytes; `habit` is what the model's replies
-    usually take."""
+def shape_of(
+    body: Json, size: int, habit: int = HABITUAL_OUTPUT, warm: bool | None = None, marked: bool = False
+) -> Shape:
+    """The size of a request in any client API, from its parsed body and its length in bytes. `habit` is what the model's replies
+    usually take; `warm` whether the last call of this conversation was a moment ago (None: nobody knows, so a conversation counts as
+    warm); `marked` whether the client says what may be cached."""
     tokens = estimated_tokens(size)
     limits = (body.get("max_completion_tokens"), body.get("max_output_tokens"), body.get("max_tokens"))
     limit = next((value for value in limits if isinstance(value, int) and value > 0), habit)
     turns = body.get("messages", body.get("input"))
-    goes_on = isinstance(turns, list) and len(turns) > 2
+    if warm is None:
+        warm = isinstance(turns, list) and len(turns) > 2
+    share = _MARKED_PERCENT if marked else _CACHED_PERCENT
     return Shape(
         input=tokens,
-        cached=tokens * _CACHED_PERCENT // 100 if goes_on else 0,
+        cached=tokens * share // 100 if warm else 0,
         output=min(limit, habit),
         tools=bool(body.get("tools") or body.get("functions")),
         reasoning=not _reasoning_is_off(body),

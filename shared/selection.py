@@ -27,8 +27,10 @@ async def usable_routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choi
 def possible_routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) -> list[Route]:
     """All routes to the model, the cheapest first, whoever has a key. Raises UNSUPPORTED_BY_MODEL when there is none."""
     moment = datetime.fromtimestamp(gateway.clock(), UTC)
-    shape = shape_of(ask.body, len(ask.raw), gateway.habits.output(choice.match.model.id))
-    goes_on = shape.tools or key_of(caller.address, ask) is not None
+    key, habit = key_of(caller.address, ask), gateway.habits.output(choice.match.model.id)
+    warm = gateway.conversations.provider(key, gateway.ticks()) is not None
+    shape = shape_of(ask.body, len(ask.raw), habit, warm, marked=b'"cache_control"' in ask.raw)
+    goes_on = shape.tools or key is not None
     offered, api = allowed_providers(caller.grants, gateway.catalog.providers), ask.client.api
     routes = candidates(choice.match, gateway.catalog, offered, api, shape, moment, goes_on)
     if not routes:

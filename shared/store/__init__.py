@@ -43,13 +43,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one look at the store tells of a token: who, until when, that caller's preferences, and the grants that bind the call:
-    the payer's to this caller, and the payer's to everybody."""
+    """What one look at the store tells of a token: who, until when, that caller's preferences, the grants that bind the call (the
+    payer's to this caller, and the payer's to everybody), and the gateway's cap."""
 
     address: str
     expires_at: int
     preferences: Preferences
     grants: tuple[Grant, ...] = ()
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)

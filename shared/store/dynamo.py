@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 from shared.errors import GatewayError
@@ -42,9 +41,6 @@ _KNOWN_TOKENS = 20_000
 _RECENT_RECEIPTS = 1_000
 _KEPT = 10_000
 _EVERYBODY = "*"
-
-_budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
-"""The gateway's cap as this request's session brought it along, for the one who asks next in the same request."""
 
 
 class DynamoStore:
@@ -78,10 +74,9 @@ class DynamoStore:
             owner = _owner_in(found, address)
             found |= await self._table.get_all(_keys_of(address, owner))
         self._guess(token_hash, address, owner)
-        _budget.set(_budget_in(found))
         grants = [read_grant(found[key]) for key in _grant_keys(address, owner) if key in found]
         preferences = read_preferences(address, found.get(preferences_key(address)))
-        return Session(address, item["expires_at"], preferences, tuple(grants))
+        return Session(address, item["expires_at"], preferences, tuple(grants), _budget_in(found))
 
     def _guess(self, token_hash: bytes, address: str, owner: str) -> None:
         self._guesses[token_hash] = (address, owner)
@@ -169,16 +164,11 @@ class DynamoStore:
     # ── money
 
     async def budget(self) -> Budget:
-        brought = _budget.get()
-        if brought is not None:
-            _budget.set(None)
-            return brought
         key = budget_key(_any_copy())
         item = await self._table.get(*key)
         return _read_budget(item)
 
     async def put_budget(self, budget: Budget) -> None:
-        _budget.set(None)
         copies = (dict(zip(("pk", "sk"), budget_key(copy), strict=True)) for copy in range(COPIES))
         cap = {"amount": budget.amount, "alert_only": budget.alert_only}
         await self._table.transact([{"Put": {"Item": write_item({**copy, **cap})}} for copy in copies])

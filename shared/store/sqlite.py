@@ -59,7 +59,8 @@ class SqliteStore:
             return None
         address, expires_at, api_address, models, updated_at = row
         grants = caps_sql.grants(self._reads, api_address or address, (address, "*"))
-        return Session(address, expires_at, _preferences(address, api_address, models, updated_at), grants)
+        preferences = _preferences(address, api_address, models, updated_at)
+        return Session(address, expires_at, preferences, grants, await self.budget())
 
     async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
         await self._write("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", token_hash, address, expires_at)

@@ -286,3 +286,12 @@ def test_a_preferred_model_that_left_the_catalog() -> None:
 def test_a_pin_that_contradicts_a_pinned_preference_is_not_what_was_asked_for() -> None:
     choice = choose(Preferences("0x", models=("openrouter/x-ai/grok-4",)), "xai/grok-4", REAL)
     assert (choice.substituted, choice.match.pinned) == (True, ("openrouter",))
+
+
+def test_what_a_warm_cache_holds() -> None:
+    """A conversation whose last call was a moment ago; more of it where the client marked what may be cached."""
+    body = {"messages": [{"role": "user", "content": "x"}] * 3}
+    shares = [
+        shape_of(body, 4_000, 100, warm, marked).cached for warm in (False, True, None) for marked in (False, True)
+    ]
+    assert shares == [0, 0, 750, 900, 750, 900]

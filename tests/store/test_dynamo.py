@@ -97,7 +97,7 @@ def test_one_round_trip_before_a_call_and_one_after(world: World) -> None:
             assert session is not None
             assert session.preferences.models == ("gpt",)
             assert session.grants == (Grant(BOB, "*"), Grant(BOB, ALICE, daily=5))
-            assert await store.budget() == Budget(10**12, True)
+            assert session.budget == Budget(10**12, True)
             assert client.asked == {"batch_get_item": 2 if number == 0 else 1}
             client.asked.clear()
             await store.record(row(number), settlement())
