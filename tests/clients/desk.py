@@ -157,7 +157,7 @@ def serve(folder: Path) -> Iterator[Gateway]:
     """`ekai serve` without any provider key, on a port of its own."""
     variables = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(REPOSITORY), "HOST": "127.0.0.1", "PORT": "0",
-        "WORKERS": "1", "KEYS": "env", "DATABASE_PATH": str(folder / "gateway.db"), "EKAI_CONFIG_DIR": str(folder / "config"),
+        "WORKERS": "1", "KEYS": "env", "LOGIN_ATTEMPTS": "0", "DATABASE_PATH": str(folder / "gateway.db"), "EKAI_CONFIG_DIR": str(folder / "config"),
         "COOLDOWN_SECONDS": "0", "DEMO_PAUSE_MS": "1", "LOG_LEVEL": "warning",
     }  # fmt: skip
     command = [sys.executable, "-m", "cli.main", "serve"]
