@@ -27,7 +27,13 @@ _SESSION_FIELDS = ("prompt_cache_key", "session_id")
 
 def key_of(caller: str, ask: Ask) -> bytes | None:
     """What all turns of a conversation have in common: the session that the client names, else the head of the conversation. None
-    for a single question without a session."""
+    for a single question without a session. Worked out once for a request, which has one caller."""
+    if not ask.conversation:
+        ask.conversation = (_key(caller, ask),)
+    return ask.conversation[0]
+
+
+def _key(caller: str, ask: Ask) -> bytes | None:
     named = next((value for name in _SESSION_HEADERS if (value := ask.headers.get(name))), None)
     named = named or next(
         (value for name in _SESSION_FIELDS if isinstance(value := ask.body.get(name), str) and value), None
@@ -36,7 +42,10 @@ def key_of(caller: str, ask: Ask) -> bytes | None:
         head = _head(ask.body)
         if head is None:
             return None
-        named = orjson.dumps(head).decode()
+        try:
+            named = orjson.dumps(head).decode()
+        except orjson.JSONEncodeError:  # nested deeper than it writes: no conversation that a model reads
+            return None
     return blake2b(f"{caller}\0{ask.model}\0{named}".encode(), digest_size=16).digest()
 
 

@@ -40,7 +40,7 @@ class Plan:
 class Ask:
     """A client's request as it came: bytes, parsed body, dialect. Its canonical form is read when it is first needed."""
 
-    __slots__ = ("_request", "body", "client", "headers", "model", "raw", "stream")
+    __slots__ = ("_request", "body", "client", "conversation", "headers", "model", "raw", "stream")
 
     def __init__(self, raw: bytes, client: Dialect, headers: Mapping[str, str]) -> None:
         self.raw = raw
@@ -50,6 +50,7 @@ class Ask:
         self.model = _text(self.body, "model")
         self.stream = _flag(self.body, "stream")
         self._request: Request | None = None
+        self.conversation: tuple[bytes | None, ...] = ()  # its key, once `conversations.key_of` was asked for it
 
     @property
     def request(self) -> Request:

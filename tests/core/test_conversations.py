@@ -75,3 +75,16 @@ def test_habits_follow_what_replies_take() -> None:
 def test_a_growing_conversation_is_compared_by_the_same_figures() -> None:
     assert steady(Shape(500, 0, 10)) == steady(Shape(90_000, 60_000, 900))
     assert steady(Shape(90_000, 0, 10)) != steady(Shape(150_000, 0, 10))
+
+
+def test_a_key_is_worked_out_once_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ask([HELLO, HELLO])
+    key = key_of("caller", asked)
+    monkeypatch.setattr("shared.conversations.blake2b", None)
+    assert key_of("caller", asked) == key
+
+
+def test_a_head_that_is_nested_too_deeply_is_no_conversation() -> None:
+    deep = b"[" * 300 + b"]" * 300
+    raw = b'{"model": "m", "system": ' + deep + b', "messages": [{"role": "user"}, {"role": "user"}]}'
+    assert key_of("caller", Ask(raw, dialect("messages"), {})) is None

@@ -210,13 +210,6 @@ def _plain(document: Document) -> str:
         raise invalid("A text document is not base64 of UTF-8.", "document") from problem
 
 
-def plain_texts(value: Any, where: str) -> tuple[Text, ...] | None:
-    """The content of a system message; None if it holds more than text."""
-    parts = read_content(value, where)
-    texts = tuple(part for part in parts if isinstance(part, Text))
-    return texts if len(texts) == len(parts) else None
-
-
 def read_summary(item: Json, key: str, where: str) -> list[str]:
     """The texts of a reasoning item's `summary` or `content`."""
     found: list[str] = []
