@@ -317,6 +317,32 @@ def test_the_grammar_of_a_stream() -> None:
     assert indexes == list(range(len(done)))
 
 
+@pytest.mark.parametrize(
+    ("block", "pieces", "kind", "field"),
+    [
+        (Text(""), ['a"', "é\n"], "response.output_text", "text"),
+        (Text("", refusal=True), ["no", " way"], "response.refusal", "refusal"),
+        (Thinking(), ["hm", " so"], "response.reasoning_summary_text", "text"),
+        (ToolCall("c", "f", ""), ['{"a":', "1}"], "response.function_call_arguments", "arguments"),
+        (ToolCall("c", "f", ""), [], "response.function_call_arguments", "arguments"),
+        (ToolCall("c", "f", "", "custom"), ["x", "y"], "response.custom_tool_call_input", "input"),
+    ],
+)
+def test_deltas_add_up_to_what_their_end_tells(block: Text, pieces: list[str], kind: str, field: str) -> None:
+    """Also where a call has no arguments at all: SDKs parse what they have put together."""
+    first = [BlockStart(Text("one")), BlockEnd()]  # so that places count from more than 0
+    events = written([Start("", ""), *first, BlockStart(block), *map(Delta, pieces), BlockEnd(), Finish("end")])
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    done = [event for event in events if event["type"] == f"{kind}.done"][-1]
+    deltas = [event for event in events if event["type"] == f"{kind}.delta"]
+    place = {key: done[key] for key in ("output_index", "item_id", "content_index", "summary_index") if key in done}
+    mine = [event["delta"] for event in deltas if place.items() <= event.items()]
+    assert "".join(mine) == done[field]
+    assert done[field] == ("".join(pieces) or "{}")
+    added = [event["item"]["id"] for event in events if event["type"] == "response.output_item.added"]
+    assert added[done["output_index"]] == done["item_id"]
+
+
 def test_items_as_codex_needs_them() -> None:
     output = DIALECT.write_response(reply(*BLOCKS), WRITING)["output"]
     _, message, function, spaced, custom, search, empty, web, picture, last = output

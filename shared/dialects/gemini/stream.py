@@ -31,7 +31,7 @@ from shared.canonical import (
 )
 from shared.dialects import Reading
 from shared.dialects.failures import failure
-from shared.dialects.gemini.fields import mapping, rows, string
+from shared.dialects.gemini.fields import mapping, string
 from shared.dialects.gemini.grounding import citations, hosted_calls
 from shared.dialects.gemini.parts import HostedPairs, call_arguments, json_text, logprobs_of, media_block
 from shared.dialects.gemini.said import MEDIA_SIGNATURE, PARTS, SIGNATURE, THOUGHT
@@ -96,22 +96,22 @@ class StreamReader:
         """The same for an event that is parsed already."""
         if self._over:
             return []
-        if isinstance(body, list) and len(body) == 1:
-            body = body[0]
         if not isinstance(body, dict):
-            return self._fail("The provider sent an event that is no JSON object.")
+            if not (isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict)):
+                return self._fail("The provider sent an event that is no JSON object.")
+            body = body[0]
         if body.get("error"):
             self._over = True
             return [Failed(failure(body))]
         out: list[Event] = []
         self._envelope(body, out)
-        match body.get("candidates"):
-            case [dict() as candidate, *_]:
-                try:
-                    self._candidate(candidate, out)
-                except GatewayError as error:
-                    self._over = True
-                    return [*out, Failed(error)]
+        candidates = body.get("candidates")
+        if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict):
+            try:
+                self._candidate(candidates[0], out)
+            except GatewayError as error:
+                self._over = True
+                out.append(Failed(error))
         return out
 
     def close(self) -> list[Event]:
@@ -155,26 +155,38 @@ class StreamReader:
 
     def _envelope(self, body: Json, out: list[Event]) -> None:
         if isinstance(metadata := body.get("usageMetadata"), dict):
-            self._usage = metadata if self._usage is None else {**self._usage, **metadata}
+            if self._usage is None:
+                self._usage = metadata
+            else:
+                self._usage.update(metadata)
         if not self._started:
             self._started = True
             self._id = string(body, "responseId")
             self._model = string(body, "modelVersion") or self._model
             out.append(Start(self._id, self._model, read_usage(self._usage) if self._usage else None))
-        if feedback := mapping(body, "promptFeedback"):
+        if "promptFeedback" in body:
+            feedback = mapping(body, "promptFeedback")
             reason = string(feedback, "blockReason")
             if reason and reason != "BLOCKED_REASON_UNSPECIFIED":
                 self._feedback = reason, string(feedback, "blockReasonMessage")
 
     def _candidate(self, candidate: Json, out: list[Event]) -> None:
         scored = logprobs_of(candidate["logprobsResult"]) if "logprobsResult" in candidate else ()
-        for part in rows(mapping(candidate, "content"), "parts"):
-            scored = self._part(part, scored, out)
+        content = candidate.get("content")
+        parts = content.get("parts") if isinstance(content, dict) else None
+        if isinstance(parts, list):
+            for part in parts:
+                if isinstance(part, dict):
+                    scored = self._part(part, scored, out)
         if scored and self._open == "text":
             out.append(Delta(logprobs=scored))
         for key in _LATE:
-            if isinstance(candidate.get(key), dict):
+            if key in candidate and isinstance(candidate[key], dict):
                 self._late[key] = candidate[key]
+        if "finishReason" in candidate:
+            self._note_reason(candidate)
+
+    def _note_reason(self, candidate: Json) -> None:
         reason = string(candidate, "finishReason")
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
             message = string(candidate, "finishMessage")
@@ -185,11 +197,16 @@ class StreamReader:
 
     def _part(self, part: Json, scored: tuple[Json, ...], out: list[Event]) -> tuple[Json, ...]:
         """One part; answers the log probabilities that are left for the texts after it."""
-        signature = string(part, "thoughtSignature")
+        signature = string(part, "thoughtSignature") if "thoughtSignature" in part else ""
         opaque = Opaque(self._maker, SIGNATURE, signature) if signature else None
         text = part.get("text")
         if isinstance(text, str):
             kind: Literal["text", "thinking"] = "thinking" if part.get("thought") is True else "text"
+            if text and opaque is None and not scored and self._open == kind and not self._signed:  # nearly every event
+                if kind == "text":
+                    self._pieces.append(text)
+                out.append(Delta(text))
+                return scored
             return self._words(kind, text, opaque, scored, out)
         if isinstance(call := part.get("functionCall"), dict):
             self._call(call, opaque, out)

@@ -151,9 +151,14 @@ class StreamReader:
             self._blank = self._blank or not word
 
     def _delta(self, delta: Json, choice: Json) -> None:
+        content = delta.get("content")
+        if (
+            len(delta) == 1 and content and isinstance(content, str) and not choice.get("logprobs")
+        ):  # nearly every event
+            self._say("text", content)
+            return
         if text := reasoning.thoughts_of(delta):
             self._say("thinking", text)
-        content = delta.get("content")
         logprobs = logprobs_of(choice) if choice.get("logprobs") else ()
         if content:
             if text := content_of(content):

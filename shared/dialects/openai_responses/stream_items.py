@@ -90,6 +90,8 @@ class Message(Item):
             if kind == "response.output_text.delta":
                 found = event.get("logprobs")
                 delta = Delta(text, logprobs=tuple(read_logprobs(found))) if found else Delta(text)
+                if self._open is not None and event.get("content_index") == self._open:
+                    return [delta]
                 return [*self._at(event), delta]
             if kind == "response.refusal.delta":
                 return [*self._at(event, refusal=True), Delta(text)]

@@ -30,13 +30,17 @@ from shared.dialects.openai_responses import reply
 from shared.dialects.openai_responses.response import whole_items
 from shared.dialects.openai_responses.state import sealed
 
-_NO_LOGPROBS: list[Json] = []
+_DELTA = b'event: response.%b.delta\ndata: {"type":"response.%b.delta","sequence_number":'
+_ARGUMENTS: dict[str, str] = {"function": "function_call_arguments", "custom": "custom_tool_call_input"}
+_SCORED = b',"logprobs":[]}\n\n'
 
 
 class StreamWriter:
     """One reply. Texts of one phase in a row are parts of one message, which ends when another kind of block begins."""
 
     __slots__ = (
+        "_after",
+        "_before",
         "_block",
         "_citations",
         "_id",
@@ -46,6 +50,7 @@ class StreamWriter:
         "_opaque",
         "_output",
         "_pieces",
+        "_place",
         "_response",
         "_sequence",
     )
@@ -61,6 +66,7 @@ class StreamWriter:
         self._message: Json | None = None  # the item that is open for more parts
         self._block: Block | None = None
         self._id = ""  # of the open block's item
+        self._before = self._place = self._after = b""  # of its deltas: up to the number, up to the text, what follows
         self._pieces: list[str] = []
         self._citations: list[Citation] = []
         self._logprobs: list[Json] = []
@@ -100,34 +106,36 @@ class StreamWriter:
         return self._text(delta.text, delta.logprobs) if delta.text else b""
 
     def _text(self, text: str, logprobs: tuple[Json, ...] = ()) -> bytes:
+        """A delta of the open block: all but its number and its text was written when the block began."""
+        if not self._after:
+            self._pieces.append(text)
+            return b""  # the arguments of a tool search come with its end
+        head = b"" if self._pieces else self._first_thought()
         self._pieces.append(text)
-        block = self._block
+        self._sequence += 1
+        after = self._after
+        if logprobs and after is _SCORED:
+            self._logprobs += logprobs
+            after = b',"logprobs":%b}\n\n' % orjson.dumps(logprobs)
+        return b"%b%b%d%b%b%b" % (head, self._before, self._sequence, self._place, orjson.dumps(text), after)
+
+    def _first_thought(self) -> bytes:
+        """A summary's part is announced with its first words: there may be none."""
+        if not isinstance(self._block, Thinking):
+            return b""
+        place: Json = {"item_id": self._id, "output_index": len(self._output), "summary_index": 0}
+        return self._event(
+            "response.reasoning_summary_part.added", {**place, "part": {"type": "summary_text", "text": ""}}
+        )
+
+    def _frame(self, kind: str, part: str = "", after: bytes = b"}\n\n") -> None:
+        """What the deltas of the open block have in common. `part` names the number that a part has within its item."""
         place: Json = {"item_id": self._id, "output_index": len(self._output)}
-        match block:
-            case Text(refusal=False):
-                self._logprobs += logprobs
-                place["content_index"] = self._part_index()
-                told = list(logprobs) if logprobs else _NO_LOGPROBS
-                return self._event("response.output_text.delta", {**place, "delta": text, "logprobs": told})
-            case Text():
-                place["content_index"] = self._part_index()
-                return self._event("response.refusal.delta", {**place, "delta": text})
-            case Thinking():
-                head = b""
-                if len(self._pieces) == 1:
-                    empty = {"type": "summary_text", "text": ""}
-                    head = self._event(
-                        "response.reasoning_summary_part.added", {**place, "summary_index": 0, "part": empty}
-                    )
-                return head + self._event(
-                    "response.reasoning_summary_text.delta", {**place, "summary_index": 0, "delta": text}
-                )
-            case ToolCall(kind="function"):
-                return self._event("response.function_call_arguments.delta", {**place, "delta": text})
-            case ToolCall(kind="custom"):
-                return self._event("response.custom_tool_call_input.delta", {**place, "delta": text})
-            case _:
-                return b""  # the arguments of a tool search come with its end
+        if part:
+            place[part] = self._part_index()
+        self._before = _DELTA % (kind.encode(), kind.encode())
+        self._place = b',%b,"delta":' % orjson.dumps(place)[1:-1]
+        self._after = after
 
     def _part_index(self) -> int:
         return len(self._message["content"]) if self._message else 0
@@ -136,6 +144,7 @@ class StreamWriter:
         block = Text(block.transcript) if isinstance(block, Audio) else block
         self._block, self._pieces, self._citations, self._logprobs = block, [], [], []
         self._opaque = None
+        self._after = b""
         match block:
             case Text():
                 head = self._open_part(block)
@@ -144,6 +153,7 @@ class StreamWriter:
             case Thinking():
                 head = self._end_message()
                 self._opaque, self._id = block.opaque, self._ids.new("rs")
+                self._frame("reasoning_summary_text", "summary_index")
                 head += self._added(reply.reasoning(self._id, "", None))
                 return head + (self._text(block.text) if block.text else b"")
             case ToolCall():
@@ -151,6 +161,8 @@ class StreamWriter:
                 if block.opaque:
                     head += self._whole(reply.carrier(self._ids.new("rs"), block.opaque, "call", block.id))
                 self._id = self._ids.new(reply.CALLS[block.kind][1])
+                if block.kind in _ARGUMENTS:
+                    self._frame(_ARGUMENTS[block.kind])
                 head += self._added(reply.tool_call(self._id, block, "in_progress", ""))
                 return head + (self._text(block.arguments) if block.arguments else b"")
             case _:
@@ -225,6 +237,10 @@ class StreamWriter:
             self._message = reply.message(self._ids.new("msg"), "in_progress", [], block.phase)
             head += self._added(self._message)
         self._id = self._message["id"]
+        if block.refusal:
+            self._frame("refusal", "content_index")
+        else:
+            self._frame("output_text", "content_index", _SCORED)
         place: Json = {"item_id": self._id, "output_index": len(self._output), "content_index": self._part_index()}
         return head + self._event("response.content_part.added", {**place, "part": reply.part(block, "", (), [])})
 
