@@ -14,6 +14,7 @@ from shared.settings import Settings
 from shared.store import Budget, Grant, Preferences, Session, Store
 
 _TOKEN = re.compile(r"[0-9a-f]{64}")
+_SECRET_BYTES = 12
 _NO_TOKEN = "A token is needed: `Authorization: Bearer <token>` or `x-api-key: <token>`. `ekai login` gets one."
 _BAD_TOKEN = "The token is unknown or has expired. `ekai login` gets a new one."
 
@@ -52,6 +53,21 @@ def tokens_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(token.removeprefix("sk-ant-") for token in shown if token))
 
 
+def new_token(address: str) -> str:
+    """64 lower-case hex digits: 96 random bits, then the address it is for.
+
+    The address is public; it says where the caller's settings are, so that a store can read them together with the token. The secret
+    comes first, because what clients show of a key is most often its end.
+    """
+    return secrets.token_hex(_SECRET_BYTES) + address.removeprefix("0x").lower()
+
+
+def hint_in(token: str) -> str:
+    """The address that a token names. Whose it is, the store alone knows: anybody can write an address, and tokens from before there
+    were addresses in them are all random."""
+    return f"0x{token[2 * _SECRET_BYTES :]}"
+
+
 def token_hash(token: str) -> bytes:
     """What the store knows of a token."""
     return sha256(token.encode()).digest()
@@ -80,7 +96,7 @@ class Callers:
     async def _session(self, token: str) -> Session | None:
         if not _TOKEN.fullmatch(token):
             return None
-        return await self.store.session(token_hash(token), int(self.clock()))
+        return await self.store.session(token_hash(token), int(self.clock()), hint_in(token))
 
     def is_operator(self, headers: Mapping[str, str]) -> bool:
         """True for the operator's token; never without one in the settings."""
@@ -118,7 +134,7 @@ class Callers:
 
     async def issue(self, address: str) -> Issued:
         """A token for an address that has proven itself."""
-        token = secrets.token_hex(32)
+        token = new_token(address)
         expires_at = int(self.clock()) + self.settings.auth_token_ttl
         await self.store.add_token(token_hash(token), address, expires_at)
         return Issued(token, address, expires_at)

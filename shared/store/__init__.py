@@ -194,8 +194,9 @@ class CapReachedError(Exception):
 class Store(Outbox, Protocol):
     """All that outlives a request. Every method is safe to call from many requests and processes at once."""
 
-    async def session(self, token_hash: bytes, now: int) -> Session | None:
-        """The living token's session, with the caller's preferences: one look."""
+    async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
+        """The living token's session, with the caller's preferences: one look. `hint`: the address that the token names, which a
+        store may read beside it, and must not believe."""
 
     async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
         """Remembers a token by its SHA-256."""

@@ -59,7 +59,7 @@ class DynamoStore:
 
     # ── callers
 
-    async def session(self, token_hash: bytes, now: int) -> Session | None:
+    async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
         """One round trip where this process knows the token: what belongs to it is read beside it, and read again if the preferences
         name another owner by now. A process that meets a token for the first time needs two."""
         token, (address, owner) = token_key(token_hash), self._guesses.get(token_hash, ("", ""))

@@ -53,7 +53,7 @@ class SqliteStore:
         self._reads.execute("PRAGMA query_only = 1")
         self._writer = Writer(path)
 
-    async def session(self, token_hash: bytes, now: int) -> Session | None:
+    async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
         row = self._reads.execute(_SESSION, (token_hash, now)).fetchone()
         if row is None:
             return None

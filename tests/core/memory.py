@@ -12,7 +12,7 @@ class MemoryStore:
         self.tokens: dict[bytes, tuple[str, int]] = {}
         self.signatures: set[bytes] = set()
 
-    async def session(self, token_hash: bytes, now: int) -> Session | None:
+    async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
         address, expires_at = self.tokens.get(token_hash, ("", 0))
         return Session(address, expires_at, Preferences(address)) if expires_at > now else None
 
