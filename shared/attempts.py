@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from shared.plan import Ask, Plan, plan
 from shared.relay import Passthrough, Relay, Translated
 from shared.routing import Route
 from shared.sse import MAX_EVENT
-from shared.upstream import Answer
+from shared.upstream import Answer, in_time
 
 log = logging.getLogger("ekai.gateway")
 
@@ -74,7 +73,8 @@ async def _attempt(
     ledger.plan = planned
     ledger.attempts += 1
     try:
-        attempt = await _try(gateway, ask, choice, planned, ledger)
+        begun = _begun(gateway, ask, choice, planned, ledger)
+        attempt = await in_time(gateway.settings.upstream_timeout, begun)
     except GatewayError as told:
         failure = told.without(opened.keys[route.provider.id].value)
         if not _judge(gateway, route, opened, failure):
@@ -130,19 +130,8 @@ def _summed_up(failures: list[tuple[Route, GatewayError]]) -> GatewayError:
     )
 
 
-async def _try(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
-    """An attempt within its time. Raises PROVIDER_ERROR; then nothing stays open."""
-    seconds = gateway.settings.upstream_timeout
-    try:
-        async with asyncio.timeout(seconds):
-            return await _begun(gateway, ask, choice, planned, ledger)
-    except TimeoutError:
-        message = f"The provider did not answer within {seconds:g} seconds."
-        raise GatewayError(Code.PROVIDER_ERROR, message, status=504) from None
-
-
 async def _begun(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
-    """Sends the call and reads until the reply has begun."""
+    """Sends the call and reads until the reply has begun. Raises PROVIDER_ERROR; then nothing stays open."""
     answer = await gateway.upstream.send(planned.call)
     try:
         if not 200 <= answer.status < 300:
@@ -182,7 +171,7 @@ async def _opening(answer: Answer, relay: Relay) -> bytes:
     """The first piece of a stream. What fails before it may still be tried elsewhere."""
     out: list[bytes] = []
     size = 0
-    async for chunk in answer.chunks():
+    while chunk := await answer.read():
         out.append(relay.feed(chunk))
         size += len(chunk)
         if relay.failed is not None:

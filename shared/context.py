@@ -23,7 +23,7 @@ from shared.routing import HABITUAL_OUTPUT
 from shared.settings import Settings, environment
 from shared.store import Store
 from shared.store.opening import open_store
-from shared.upstream import Limits, Upstream
+from shared.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def build(settings: Settings, clock: Callable[[], float] = time.time) -> Gateway
             settings.rate_limit_requests,
             settings.rate_limit_tokens,
         ),
-        upstream=Upstream(Limits(settings.upstream_connect_timeout, settings.upstream_timeout)),
+        upstream=Upstream(settings.upstream_connect_timeout),
         health=Health(settings.cooldown_seconds),
         conversations=Conversations(),
         habits=Habits(HABITUAL_OUTPUT),

@@ -32,8 +32,9 @@ from shared.context import Gateway
 from shared.dialects import dialect
 from shared.errors import GatewayError
 from shared.keys import ProviderKey
-from shared.plan import Ask, counting_call
+from shared.plan import Ask, Call, counting_call
 from shared.routing import Route
+from shared.upstream import in_time
 
 log = logging.getLogger("ekai.counting")
 
@@ -65,13 +66,18 @@ async def count(gateway: Gateway, ask: Ask, route: Route, key: ProviderKey) -> t
 
 
 async def _counted(gateway: Gateway, ask: Ask, route: Route, key: ProviderKey) -> int:
-    answer = await gateway.upstream.send(counting_call(ask, route, key, _body(ask, route)))
+    call = counting_call(ask, route, key, _body(ask, route))
+    status, raw = await in_time(gateway.settings.upstream_timeout, _asked(gateway, call))
+    provider = dialect(route.endpoint.api)
+    if status != 200:
+        raise provider.read_error(status if status >= 400 else 502, raw)
+    return _read(raw, provider.read_error(502, raw))
+
+
+async def _asked(gateway: Gateway, call: Call) -> tuple[int, bytes]:
+    answer = await gateway.upstream.send(call)
     try:
-        raw = await answer.whole()
-        provider = dialect(route.endpoint.api)
-        if answer.status != 200:
-            raise provider.read_error(answer.status if answer.status >= 400 else 502, raw)
-        return _read(raw, provider.read_error(502, raw))
+        return answer.status, await answer.whole()
     finally:
         answer.close()
 

@@ -54,8 +54,7 @@ async def _pump(exchange: Exchange, attempt: Attempt, watch: Watch) -> bytes:
     relay = attempt.relay
     if not relay.ended:
         await exchange.write(attempt.first)
-        chunks = attempt.answer.chunks()
-        async for chunk in chunks:
+        while chunk := await attempt.answer.read():
             if watch.gone:  # a provider that always has more leaves no moment in which the cancellation could arrive
                 raise ClientGoneError
             watch.heard()
@@ -74,8 +73,8 @@ async def _trailer(attempt: Attempt) -> bytes:
         # Shielded: a watch that runs out in these seconds must not take the reply's end with it.
         with CancelScope(shield=True):
             async with asyncio.timeout(_TRAILER_SECONDS):
-                async for chunk in attempt.answer.chunks():
-                    out += (attempt.relay.feed(chunk),)
+                while chunk := await attempt.answer.read():
+                    out.append(attempt.relay.feed(chunk))
     except (TimeoutError, GatewayError) as error:
         log.debug("the provider did not end its stream: %s", type(error).__name__)
     out.append(attempt.relay.close())

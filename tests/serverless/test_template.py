@@ -189,5 +189,5 @@ def test_the_functions_have_the_projects_versions_and_no_web3() -> None:
     functions_pins, all_pins = _pins("requirements-lambda.lock"), _pins("requirements-dev.lock")
     differing = {name: pin for name, pin in functions_pins.items() if all_pins.get(name, pin) != pin}
     assert differing == {}
-    assert {"aiohttp", "boto3", "httpx", "mangum", "oasis-sapphire-py"} <= set(functions_pins)
+    assert {"aiohappyeyeballs", "boto3", "httptools", "httpx", "mangum", "oasis-sapphire-py"} <= set(functions_pins)
     assert "web3" not in functions_pins
