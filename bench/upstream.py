@@ -1,14 +1,16 @@
 """A fake provider as fast as Python allows: fixed replies in all four dialects, whole or streamed, paced or not.
 
-python -m bench.upstream PORT [PACE_MS]
+python -m bench.upstream PORT
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
 
 import uvloop
 
@@ -113,55 +115,105 @@ def _gemini() -> tuple[bytes, list[bytes]]:
     )
 
 
-REPLIES: dict[bytes, tuple[bytes, list[bytes]]] = {
-    b"chat/completions": _chat(), b"messages": _messages(), b"responses": _responses(), b"enerateContent": _gemini(),
+@dataclass(frozen=True, slots=True)
+class Canned:
+    """A reply as it goes over the wire: whole, and streamed, an event in each chunk, the end with the last one."""
+
+    whole: bytes
+    chunks: list[bytes]
+
+
+def _canned(whole: bytes, events: list[bytes]) -> Canned:
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(whole)
+    return Canned(head + whole, [*chunks[:-1], chunks[-1] + b"0\r\n\r\n"])
+
+
+REPLIES = {
+    b"chat/completions": _canned(*_chat()), b"messages": _canned(*_messages()), b"responses": _canned(*_responses()),
+    b"enerateContent": _canned(*_gemini()),
 }  # fmt: skip
+_STREAMED = re.compile(rb'"stream": ?true')
+
+
+@dataclass(slots=True)
+class Desk:
+    """What all connections share. `pace`: seconds between the events of a stream, 0: as fast as they go; `GET /pace/<ms>` sets
+    it. `GET /asked` tells the first line of the newest request."""
+
+    pace: float = 0.0
+    asked: bytes = b""
 
 
 class Provider(asyncio.Protocol):
     """One connection: requests one after another, told apart by their path and `"stream":true`."""
 
-    def __init__(self, pace: float) -> None:
-        self._pace = pace
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._buffer = b""
-        self._write: Callable[[bytes], None] = lambda data: None
+        self._next: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._write = transport.write  # type: ignore[attr-defined]
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is none by name
+        self._write = self._transport.write
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._next is not None:
+            self._next.cancel()
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end]
-            at = head.lower().find(b"content-length:")
-            size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._buffer) < end + 4 + size:
-                return
-            body, self._buffer = self._buffer[end + 4 : end + 4 + size], self._buffer[end + 4 + size :]
-            line = head.split(b"\r\n", 1)[0]
-            whole, stream = next(reply for name, reply in REPLIES.items() if name in line)
-            if b"streamGenerate" in line or b'"stream":true' in body.replace(b" ", b""):
-                asyncio.ensure_future(self._stream(stream))  # noqa: RUF006  (the connection keeps it)
-            else:
-                self._write(
-                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-                    % (len(whole), whole)
-                )
+        self._buffer = buffer = self._buffer + data if self._buffer else data
+        end = buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = buffer[:end]
+        at = head.lower().find(b"content-length:")
+        size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(buffer) < end + 4 + size:
+            return
+        self._buffer = b""
+        self._answer(head.split(b"\r\n", 1)[0], buffer[end + 4 :])
 
-    async def _stream(self, events: list[bytes]) -> None:
-        self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for event in events:
-            self._write(b"%x\r\n%b\r\n" % (len(event), event))
-            await asyncio.sleep(self._pace)
-        self._write(b"0\r\n\r\n")
+    def _answer(self, line: bytes, body: bytes) -> None:
+        if line.startswith(b"GET /pace/"):
+            self._desk.pace = float(line.split()[1].rpartition(b"/")[2]) / 1000
+            self._write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            return
+        if line.startswith(b"GET /asked"):
+            self._write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(self._desk.asked), self._desk.asked))
+            return
+        self._desk.asked = line
+        for name, reply in REPLIES.items():
+            if name in line:
+                break
+        else:
+            self._write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            return
+        if b"streamGenerate" in line or _STREAMED.search(body):
+            self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            loop = asyncio.get_running_loop()
+            self._send(reply.chunks, 0, loop, loop.time())
+        else:
+            self._write(reply.whole)
+
+    def _send(self, chunks: list[bytes], number: int, loop: asyncio.AbstractEventLoop, begun: float) -> None:
+        """An event, and the next at its time, counted from the first: what is late doesn't make the rest late."""
+        self._write(chunks[number])
+        number += 1
+        if number == len(chunks) or self._transport.is_closing():
+            return
+        if pace := self._desk.pace:
+            self._next = loop.call_at(begun + number * pace, self._send, chunks, number, loop, begun)
+        else:
+            loop.call_soon(self._send, chunks, number, loop, begun)
 
 
-async def main(port: int, pace: float) -> None:
+async def main(port: int) -> None:
     """Serves until it is told to stop."""
-    server = await asyncio.get_running_loop().create_server(lambda: Provider(pace), "127.0.0.1", port)
+    desk = Desk()
+    server = await asyncio.get_running_loop().create_server(lambda: Provider(desk), "127.0.0.1", port, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2] if len(sys.argv) > 2 else 0) / 1000))
+    uvloop.run(main(int(sys.argv[1])))

@@ -1,0 +1,79 @@
+"""What is asked: requests of each client API for a provider of each dialect, over so many connections, whole or streamed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from bench.upstream import REPLIES
+from shared.dialects import Api
+
+CLIENTS: tuple[Api, ...] = ("chat_completions", "messages", "responses")
+DIALECTS: tuple[Api, ...] = (*CLIENTS, "gemini")
+NAMES: dict[Api, str] = {
+    "chat_completions": "chat", "messages": "messages", "responses": "responses", "gemini": "Gemini",
+}  # fmt: skip
+PATHS: dict[Api, str] = {
+    "chat_completions": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses",
+}  # fmt: skip
+ENDS: dict[Api, bytes] = {
+    "chat_completions": b"data: [DONE]", "messages": b'"message_stop"', "responses": b'"response.completed"',
+}  # fmt: skip
+_FROM: dict[Api, bytes] = {
+    "chat_completions": b"chat/completions", "messages": b"messages", "responses": b"responses", "gemini": b"enerateContent",
+}  # fmt: skip
+PACE_MS = 10
+_PROMPT = "Say sixty words about a word. "
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A way of asking. `upstream` is the dialect of the provider that shall answer; `prompt` is the size of the prompt."""
+
+    client: Api = "chat_completions"
+    upstream: Api = "chat_completions"
+    connections: int = 64
+    stream: bool = False
+    paced: bool = False
+    prompt: int = 300
+
+    @property
+    def name(self) -> str:
+        """In words, without the number of connections."""
+        lane = NAMES[self.client] if self.client == self.upstream else f"{NAMES[self.client]} → {NAMES[self.upstream]}"
+        kind = "streamed, paced" if self.paced else "streamed" if self.stream else "whole"
+        return f"{lane}, {kind}" + (f", {self.prompt // 1024} KB prompt" if self.prompt >= 1024 else "")
+
+    @property
+    def lane(self) -> str:
+        """What the path holds that the provider is asked at."""
+        return _FROM[self.upstream].decode()
+
+    @property
+    def nominal(self) -> float:
+        """Seconds that a paced stream of the provider takes."""
+        return (len(REPLIES[_FROM[self.upstream]].chunks) - 1) * PACE_MS / 1000
+
+    def body(self, model: str) -> bytes:
+        """The request for a model."""
+        talk = [{"role": "user", "content": (_PROMPT * (self.prompt // len(_PROMPT) + 1))[: self.prompt]}]
+        if self.client == "responses":
+            return orjson.dumps({"model": model, "max_output_tokens": 100, "stream": self.stream, "input": talk})
+        return orjson.dumps({"model": model, "max_tokens": 100, "stream": self.stream, "messages": talk})
+
+
+def lane(client: Api, upstream: Api, *, stream: bool) -> Case:
+    """A pair of dialects, at the number of connections at which such replies are counted."""
+    return Case(client, upstream, 32 if stream else 64, stream)
+
+
+WHOLE = Case()
+ONE = Case(connections=1)
+MANY = Case(connections=256)
+LONG = Case(prompt=65_536)
+STREAMED = lane("chat_completions", "chat_completions", stream=True)
+FIRST_WORD = Case(connections=1, stream=True)
+PACED = Case(stream=True, paced=True)
+PACED_MANY = Case(connections=256, stream=True, paced=True)
+PAIRS = [lane(client, upstream, stream=stream) for stream in (False, True) for client in CLIENTS for upstream in DIALECTS]
