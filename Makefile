@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := catalog cli contracts emulator functions serverless shared
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build pyproject.toml
 
-.PHONY: install run test lint types demo lock test-clients soak audit
+.PHONY: install run test lint types demo lock test-clients soak fuzz audit
 
 .venv/runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
@@ -44,6 +44,14 @@ test-clients: .venv/development
 # SOAK="--seconds 3600 --workers 2" for an hour with two workers
 soak: .venv/development
 	$(BIN)/python -m bench.soak $(SOAK)
+
+.venv/fuzz: .venv/development fuzz/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r fuzz/requirements.lock
+	@touch $@
+
+# FUZZ_SECONDS=300 for five minutes each, FUZZ="stream-gemini sse" for two harnesses of all; Linux only
+fuzz: .venv/fuzz
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),20) $(BIN)/python -m fuzz $(FUZZ)
 
 # Asks the package index for known vulnerabilities; one that can't say is a failure too.
 audit: .venv/development

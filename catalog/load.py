@@ -130,6 +130,9 @@ def _model(row: Any, providers: Mapping[str, Provider]) -> Model:
     offers = tuple(_offer(offer, model, providers) for offer in row["offers"])
     if len({offer.provider for offer in offers}) != len(offers):
         raise CatalogError("two offers of one provider")
+    names = (model.id, model.successor or "", *model.aliases, *(offer.id for offer in offers))
+    if not all(isinstance(name, str) for name in names):
+        raise CatalogError("a name that is no text")
     return replace(model, offers=offers)
 
 

@@ -30,11 +30,10 @@ from shared.canonical import (
 )
 from shared.context import Gateway
 from shared.dialects import dialect
-from shared.errors import GatewayError
+from shared.errors import GatewayError, invalid
 from shared.keys import ProviderKey
-from shared.plan import Ask, Call, counting_call
+from shared.plan import Ask, counting_call
 from shared.routing import Route
-from shared.upstream import in_time
 
 log = logging.getLogger("ekai.counting")
 
@@ -67,19 +66,15 @@ async def count(gateway: Gateway, ask: Ask, route: Route, key: ProviderKey) -> t
 
 async def _counted(gateway: Gateway, ask: Ask, route: Route, key: ProviderKey) -> int:
     call = counting_call(ask, route, key, _body(ask, route))
-    status, raw = await in_time(gateway.settings.upstream_timeout, _asked(gateway, call))
+    answer = await gateway.upstream.send(call, gateway.settings.upstream_timeout)
+    try:
+        status, raw = answer.status, await answer.whole()
+    finally:
+        answer.close()
     provider = dialect(route.endpoint.api)
     if status != 200:
         raise provider.read_error(status if status >= 400 else 502, raw)
     return _read(raw, provider.read_error(502, raw))
-
-
-async def _asked(gateway: Gateway, call: Call) -> tuple[int, bytes]:
-    answer = await gateway.upstream.send(call)
-    try:
-        return answer.status, await answer.whole()
-    finally:
-        answer.close()
 
 
 def _body(ask: Ask, route: Route) -> Json:
@@ -114,7 +109,7 @@ def estimate(request: Request) -> int:
         total += PER_TURN + sum(_block(block) for block in turn.blocks)
     total += sum(PER_TOOL + sum(map(tokens_in, _words(tool))) for tool in request.tools)
     if request.format is not None and request.format.schema is not None:
-        total += tokens_in(orjson.dumps(request.format.schema).decode())
+        total += tokens_in(_json(request.format.schema))
     return max(total, 1)
 
 
@@ -133,7 +128,7 @@ def _block(block: Block | object) -> int:
         case Audio():
             return tokens_in(block.transcript) + len(block.data) // 1000
         case HostedCall():
-            return tokens_in(orjson.dumps(block.input).decode()) + sum(tokens_in(hit.text) for hit in block.results)
+            return tokens_in(_json(block.input)) + sum(tokens_in(hit.text) for hit in block.results)
         case _:
             return PER_TURN
 
@@ -142,12 +137,20 @@ def _words(tool: Tool) -> Iterator[str]:
     match tool:
         case FunctionTool():
             yield from (tool.name, tool.description)
-            yield orjson.dumps(tool.schema).decode() if tool.schema else ""
+            yield _json(tool.schema) if tool.schema else ""
         case CustomTool():
             yield from (tool.name, tool.description)
-            yield orjson.dumps(tool.format).decode() if tool.format else ""
+            yield _json(tool.format) if tool.format else ""
         case _:
-            yield orjson.dumps(tool.raw).decode()
+            yield _json(tool.raw)
+
+
+def _json(value: Json) -> str:
+    """Raises VALIDATION_ERROR for what can be read but not written: orjson reads deeper nesting than it writes."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        raise invalid("The body is nested too deeply.") from None
 
 
 def tokens_in(text: str) -> int:

@@ -30,6 +30,7 @@ from shared.dialects import Reading, Writing
 from shared.dialects.anthropic.reasoning import NEXT, PREVIOUS, REDACTED, SIGNATURE, carrier
 from shared.dialects.anthropic.sources import HostedCalls, is_hosted_result, read_citation, write_citation, write_hosted
 from shared.dialects.anthropic.usage import read_usage, write_usage
+from shared.dialects.depth import check
 from shared.dialects.failures import failure
 from shared.dialects.seal import seal
 from shared.dialects.toolnames import ToolRef, Unwrap, wire_name
@@ -64,6 +65,7 @@ CUT: frozenset[StopReason] = frozenset(("length", "context_full", "refusal"))
 
 def read_response(body: Json, reading: Reading) -> Response:
     """A provider's reply. Raises PROVIDER_ERROR for one that is an error or no reply at all."""
+    check(body)
     content = body.get("content")
     if not isinstance(content, list):
         raise failure(body) if body.get("error") else odd("a reply without content")

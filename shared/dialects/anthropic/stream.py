@@ -28,6 +28,7 @@ from shared.dialects.anthropic.response import CUT, odd, read_call, read_finish,
 from shared.dialects.anthropic.sources import HostedCalls, is_hosted_result, read_citation
 from shared.dialects.anthropic.usage import overlay, read_usage
 from shared.dialects.anthropic.write_stream import StreamWriter
+from shared.dialects.depth import read_event
 from shared.dialects.failures import failure
 from shared.dialects.toolnames import Unwrap
 from shared.errors import Code, GatewayError
@@ -67,7 +68,7 @@ class StreamReader:
         if self._over or event.event == "ping" or event.data == b"[DONE]":
             return []
         try:
-            value = orjson.loads(event.data)
+            value = read_event(event.data)
             if not isinstance(value, dict):
                 raise odd("an event that is no object")
             return self._step(value)
@@ -285,6 +286,6 @@ class StreamReader:
         if not self._seen:
             return self._raw
         try:
-            return {**self._raw, "input": orjson.loads("".join(self._input))}
+            return {**self._raw, "input": read_event("".join(self._input).encode())}
         except orjson.JSONDecodeError:
             raise odd("arguments that are no JSON") from None

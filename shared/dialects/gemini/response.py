@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.canonical import Json, Response
 from shared.dialects import Reading, Writing
+from shared.dialects.depth import check
 from shared.dialects.gemini.stream import events_of
 from shared.errors import Code, GatewayError, unsupported
 from shared.streams import fold
@@ -11,6 +12,7 @@ from shared.streams import fold
 
 def read_response(body: Json, reading: Reading) -> Response:
     """The reply, read as the stream of one event that it is. Raises PROVIDER_ERROR for one that is no reply."""
+    check(body)
     return fold(events_of(body, reading))
 
 

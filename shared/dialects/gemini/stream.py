@@ -30,6 +30,7 @@ from shared.canonical import (
     ToolCall,
 )
 from shared.dialects import Reading
+from shared.dialects.depth import read_event
 from shared.dialects.failures import failure
 from shared.dialects.gemini.fields import mapping, string
 from shared.dialects.gemini.grounding import citations, hosted_calls
@@ -87,9 +88,12 @@ class StreamReader:
         if self._over or event.data == b"[DONE]":
             return []
         try:
-            body = orjson.loads(event.data)
+            body = read_event(event.data)
         except orjson.JSONDecodeError:
             return self._fail("The provider sent an event that is no JSON.")
+        except GatewayError as error:
+            self._over = True
+            return [Failed(error)]
         return self.take(body)
 
     def take(self, body: object) -> list[Event]:

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 
 from shared.canonical import Json, Target
+from shared.dialects.depth import is_writable, read_event
+from shared.errors import GatewayError
 from shared.sse import SSE
 
 _NULL_USAGE = b',"usage":null'
@@ -55,11 +57,12 @@ class Repair:
     def _index(self, data: bytes) -> bytes:
         """Adds the index to calls that have none: without it the OpenAI SDK crashes. A new id is a new call."""
         try:
-            chunk = orjson.loads(data)
-        except ValueError:
+            chunk = read_event(data)
+        except (ValueError, GatewayError):
             return data
+        choices = chunk.get("choices") if isinstance(chunk, dict) else None
         changed = False
-        for choice in chunk.get("choices") or () if isinstance(chunk, dict) else ():
+        for choice in choices if isinstance(choices, list) else ():
             match choice:
                 case {"delta": {"tool_calls": list(calls)}}:
                     for call in calls:
@@ -86,7 +89,7 @@ class Repair:
             return body
         mended = [_finish(choice) for choice in choices]
         changed = any(new is not old for new, old in zip(mended, choices, strict=True))
-        return {**body, "choices": mended} if changed else body
+        return {**body, "choices": mended} if changed and is_writable(body) else body
 
 
 def _finish(choice: Any) -> Any:

@@ -21,6 +21,7 @@ from shared.canonical import (
     Usage,
 )
 from shared.dialects import Reading
+from shared.dialects.depth import check
 from shared.dialects.failures import failure
 from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.errors import broken
@@ -42,6 +43,7 @@ __all__ = ["read_response", "write_response"]
 
 def read_response(body: Json, reading: Reading) -> Response:
     """A whole reply. Raises PROVIDER_ERROR for an error inside a 200, and for what isn't a reply."""
+    check(body)
     match body:
         case {"error": error} if error:
             raise failure(body)

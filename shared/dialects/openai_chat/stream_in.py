@@ -24,6 +24,7 @@ from shared.canonical import (
     Usage,
 )
 from shared.dialects import Reading
+from shared.dialects.depth import read_event
 from shared.dialects.failures import failure
 from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.calls import Call, Calls
@@ -93,7 +94,7 @@ class StreamReader:
             if event.data.startswith(b"[DONE]"):
                 self._end()
             elif event.data.strip():
-                self._chunk(orjson.loads(event.data), event.event)
+                self._chunk(read_event(event.data), event.event)
         except orjson.JSONDecodeError:
             self._fail(broken("The provider sent an event that is no JSON."))
         except GatewayError as error:

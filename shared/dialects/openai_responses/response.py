@@ -18,6 +18,7 @@ from shared.canonical import (
     ToolCall,
 )
 from shared.dialects import Reading, Writing
+from shared.dialects.depth import check
 from shared.dialects.failures import failure
 from shared.dialects.openai_responses import reply
 from shared.dialects.openai_responses.content import read_annotations
@@ -36,6 +37,7 @@ def read_response(body: Json, reading: Reading) -> Response:
 
     Items and parts of kinds that nobody knew when this was written are left out.
     """
+    check(body)
     output = body.get("output")
     broken = refusal_to_answer(body)
     if broken is not None:

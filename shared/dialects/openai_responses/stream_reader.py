@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import orjson
-
 from shared.canonical import Event, Failed, Finish, Json, Start
 from shared.dialects import Reading
+from shared.dialects.depth import read_event
 from shared.dialects.failures import failure
 from shared.dialects.openai_responses.response import stop_reason, word
 from shared.dialects.openai_responses.stream_items import Item, item_of
@@ -42,9 +41,11 @@ class StreamReader:
         if self._over or (self._started and event.event in _AGAIN):
             return []
         try:
-            data = orjson.loads(event.data)
+            data = read_event(event.data)
         except ValueError:
             return [] if event.data == b"[DONE]" else self._fail(_unreadable())
+        except GatewayError as error:
+            return self._fail(error)
         if not isinstance(data, dict):
             return self._fail(_unreadable())
         kind = data.get("type") or event.event
