@@ -68,6 +68,8 @@ def lane(client: Api, upstream: Api, *, stream: bool) -> Case:
     return Case(client, upstream, 32 if stream else 64, stream)
 
 
+TRANSLATED, TRANSLATED_STREAM = (lane("messages", "chat_completions", stream=stream) for stream in (False, True))
+OTHER_WAY, OTHER_WAY_STREAM = (lane("chat_completions", "messages", stream=stream) for stream in (False, True))
 WHOLE = Case()
 ONE = Case(connections=1)
 MANY = Case(connections=256)

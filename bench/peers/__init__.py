@@ -54,7 +54,7 @@ def router(provider: int, folder: Path) -> Iterator[Target]:
         "Router": {"default": "fake,gpt-4o"},
     }  # fmt: skip
     (home / "config.json").write_bytes(orjson.dumps(settings))
-    models = {("messages", "chat_completions"): "fake,gpt-4o", ("chat_completions", "chat_completions"): "fake,gpt-4o"}
+    models = {("messages", "chat_completions"): "fake,gpt-4o"}
     words = [_node(), str(program), "start"]
     with command(words, where=cores()[:1], folder=folder, HOME=str(folder), NODE_ENV="production") as running:
         wait_for(f"http://127.0.0.1:{port}/health", running, _SECONDS)
