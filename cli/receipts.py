@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from cli import outbox
 from cli.client import Client, CommandError
 from cli.onchain import ControlPlane, RefusedError, at_once
 from cli.options import URL, ChainId, Contract, Json, RpcUrl, Url, console, print_json
@@ -23,6 +24,7 @@ State = Literal["matched", "pending", "missing", "differing"]
 
 _MOST_TOKENS = (1 << 32) - 1
 _UNDER_WAY = ("pending", "sent")
+_GIVEN_UP = "dead"
 _SHOWN = 16
 
 
@@ -52,11 +54,15 @@ class Compared:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds this command."""
-    app.command()(receipts)
+    """Adds this command, and the operator's below it."""
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(receipts)
+    outbox.add_to(group)
+    app.add_typer(group, name="receipts")
 
 
 def receipts(
+    context: typer.Context,
     start: Annotated[str, typer.Option(help="From this time on (RFC 3339).")] = "",
     end: Annotated[str, typer.Option(help="Up to this time (RFC 3339).")] = "",
     limit: Annotated[int, typer.Option(help="How many requests to look up, the newest first.")] = 100,
@@ -71,6 +77,8 @@ def receipts(
     Your requests are those that you made, and those that were made with your keys. Exit code 1 when a receipt is missing
     or differs.
     """
+    if context.invoked_subcommand is not None:
+        return
     query = {"scope": "me", "startTime": start, "endTime": end, "limit": limit}
     found = Client(url).call("GET", "/usage", params={name: value for name, value in query.items() if value})
     plane = ControlPlane(place(rpc_url, contract, chain_id))
@@ -201,6 +209,12 @@ def _print(compared: Sequence[Compared], counts: Mapping[str, int], shown: int, 
     if compared:
         console.print(table)
     console.print(", ".join(f"{number:,} {state}" for state, number in counts.items()), style="bold", highlight=False)
+    if dead := sum(one.state == "missing" and one.gateway == _GIVEN_UP for one in compared):
+        console.print(
+            f"{dead:,} of the missing were given up; the gateway's operator sends them again: `ekai receipts requeue`.",
+            style="dim",
+            highlight=False,
+        )
     if without := shown - len(compared):
         console.print(
             f"{without:,} requests have no receipt: they used no tokens, or receipts are off.",
