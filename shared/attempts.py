@@ -18,7 +18,7 @@ from shared.plan import Ask, Plan, plan
 from shared.relay import Passthrough, Relay, Translated
 from shared.routing import Route
 from shared.sse import MAX_EVENT
-from shared.upstream import Answer, in_time
+from shared.upstream import Answer
 
 log = logging.getLogger("ekai.gateway")
 
@@ -73,8 +73,7 @@ async def _attempt(
     ledger.plan = planned
     ledger.attempts += 1
     try:
-        begun = _begun(gateway, ask, choice, planned, ledger)
-        attempt = await in_time(gateway.settings.upstream_timeout, begun)
+        attempt = await _begun(gateway, ask, choice, planned, ledger)
     except GatewayError as told:
         failure = told.without(opened.keys[route.provider.id].value)
         if not _judge(gateway, route, opened, failure):
@@ -132,7 +131,7 @@ def _summed_up(failures: list[tuple[Route, GatewayError]]) -> GatewayError:
 
 async def _begun(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Attempt:
     """Sends the call and reads until the reply has begun. Raises PROVIDER_ERROR; then nothing stays open."""
-    answer = await gateway.upstream.send(planned.call)
+    answer = await gateway.upstream.send(planned.call, gateway.settings.upstream_timeout)
     try:
         if not 200 <= answer.status < 300:
             raise await _told(answer, planned)
@@ -141,6 +140,7 @@ async def _begun(gateway: Gateway, ask: Ask, choice: Choice, planned: Plan, ledg
     except BaseException:
         answer.close()
         raise
+    answer.in_time()
     ledger.answered = True
     return Attempt(planned, answer, relay, first)
 

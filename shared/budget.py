@@ -68,8 +68,7 @@ class Budgets:
         budget: Budget | None = None,
     ) -> Held:
         """Sets aside what a request may take (nano-dollars, tokens). Raises BUDGET_EXCEEDED and RATE_LIMIT_EXCEEDED."""
-        money = max(estimate or 0, 1)
-        moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+        money, moment = max(estimate or 0, 1), datetime.fromtimestamp(at_ms / 1000, UTC)
         holds = [*self._pace(caller, grants, tokens, moment), *_purses(grants, money, moment)]
         if budget is None:
             budget = await self.store.budget()

@@ -33,6 +33,8 @@ def choose(preferences: Preferences, wanted: str, catalog: Catalog) -> Choice:
     wanted = wanted.removeprefix(PICKER_PREFIX)
     asked = catalog.find(wanted)
     if asked is not None:
+        if wanted in preferences.models:
+            return Choice(asked, wanted, substituted=False)
         exact = [name for name in preferences.models if name.lower() == wanted.lower()]
         for name in (*exact, *preferences.models):
             allowed = catalog.find(name)

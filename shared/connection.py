@@ -25,6 +25,10 @@ class BrokenError(ConnectionError):
     """The connection ended too early, or what came over it is no HTTP/1.1 that was asked for."""
 
 
+class LateError(BrokenError):
+    """The reply didn't begin in time."""
+
+
 class UnansweredError(BrokenError):
     """A kept connection was closed without a byte of a reply: the provider gave it up while the request was on its way."""
 
@@ -92,6 +96,10 @@ class Reply:
             self.ended, self._error = error is None, error
             self.wake()
 
+    def in_time(self) -> None:
+        """What counted has come: the rest may take as long as it likes."""
+        self._connection.in_time()
+
     def close(self) -> None:
         """Gives the connection back if the reply was whole, and ends it otherwise. A second call does nothing."""
         self._connection.leave(self)
@@ -101,7 +109,7 @@ class Connection(asyncio.Protocol):
     """Carries one exchange at a time. `left` is told when one is over and another may follow, `lost` when the connection has ended."""
 
     __slots__ = ("_begun", "_drained", "_head", "_headers", "_last", "_left", "_loop", "_lost", "_parser", "_paused", "_reply",
-                 "_silent", "_transport", "_used", "closed", "idle_since")  # fmt: skip
+                 "_silent", "_timer", "_transport", "_used", "closed", "idle_since")  # fmt: skip
 
     def __init__(self, left: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
         self.closed = False
@@ -119,14 +127,16 @@ class Connection(asyncio.Protocol):
         self._used = False  # an exchange went well before this one
         self._paused = False
         self._drained: asyncio.Future[None] | None = None  # set while the provider doesn't read
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, head: bytes, body: bytes) -> Reply:
+    async def ask(self, head: bytes, body: bytes, seconds: float) -> Reply:
         """Sends a request; its reply once the head has come. Raises BrokenError or another OSError; then, as when this is cancelled,
-        the connection is closed."""
+        the connection is closed. LateError, here or from the reply, unless `Reply.in_time` is called within so many seconds."""
         if self._transport.is_closing():
             raise UnansweredError("a kept connection was closed")
         self._begun = begun = self._loop.create_future()
         self._silent = True
+        self._timer = self._loop.call_later(seconds, self._late)
         try:
             if len(body) <= _PIECE:
                 self._transport.write(head + body)
@@ -153,10 +163,20 @@ class Connection(asyncio.Protocol):
                 self._last = self._last or start + _PIECE < len(whole)
                 return
 
+    def _late(self) -> None:
+        self.close(LateError("the reply did not begin in time"))
+
+    def in_time(self) -> None:
+        """What was asked for has come, or never will."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def leave(self, reply: Reply) -> None:
         """The exchange is over for who reads this reply."""
         if reply is not self._reply:
             return
+        self.in_time()
         self._reply = self._begun = None
         if self._last or not reply.ended or self._transport.get_write_buffer_size():
             self.close()
@@ -169,6 +189,7 @@ class Connection(asyncio.Protocol):
         """Ends it, whatever is under way."""
         if not self.closed:
             self.closed = True
+            self.in_time()
             self._transport.abort()
             self._over(error or BrokenError("the connection was closed"))
 
@@ -209,6 +230,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed:
             self.closed = True
+            self.in_time()
             if self._reply is not None and self._last and exc is None:
                 self._reply.end()
             elif self._used and self._silent:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from anyio import CancelScope
-
 from shared.attempts import Attempt, passed_on
 from shared.choosing import Choice
 from shared.errors import Code, GatewayError
@@ -31,10 +29,10 @@ async def deliver(exchange: Exchange, attempt: Attempt, choice: Choice, ledger: 
         if cost is not None:
             headers["x-ekai-cost-usd"] = exact_dollars(cost.total)
         headers |= {"content-type": "application/json", "content-length": str(len(attempt.first))}
-        await exchange.start(200, headers.items())
+        exchange.start(200, headers.items())
         return attempt.first
     headers |= {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no"}
-    await exchange.start(200, headers.items())
+    exchange.start(200, headers.items())
     exchange.streaming = True
     try:
         return await _pump(exchange, attempt, watch)
@@ -60,9 +58,11 @@ async def _pump(exchange: Exchange, attempt: Attempt, watch: Watch) -> bytes:
             watch.heard()
             piece = relay.feed(chunk)
             if relay.ended or relay.failed:
+                watch.let_end()
                 return piece + await _trailer(attempt)
             await exchange.write(piece)
         return relay.close()
+    watch.let_end()
     return attempt.first + await _trailer(attempt)
 
 
@@ -70,11 +70,9 @@ async def _trailer(attempt: Attempt) -> bytes:
     """What follows a terminal event (usage, `[DONE]`), to the end of the bytes."""
     out: list[bytes] = []
     try:
-        # Shielded: a watch that runs out in these seconds must not take the reply's end with it.
-        with CancelScope(shield=True):
-            async with asyncio.timeout(_TRAILER_SECONDS):
-                while chunk := await attempt.answer.read():
-                    out.append(attempt.relay.feed(chunk))
+        async with asyncio.timeout(_TRAILER_SECONDS):
+            while chunk := await attempt.answer.read():
+                out.append(attempt.relay.feed(chunk))
     except (TimeoutError, GatewayError) as error:
         log.debug("the provider did not end its stream: %s", type(error).__name__)
     out.append(attempt.relay.close())
@@ -89,8 +87,7 @@ async def end(exchange: Exchange, attempt: Attempt, ledger: Ledger, last: bytes,
     elif watch.late and not relay.ended:
         last = relay.break_off(out_of_time())
     ledger.usage, ledger.output_chars = relay.usage, relay.output_chars
-    with CancelScope(shield=True):
-        await ledger.close("broken" if relay.failed else "complete", 200, relay.failed)
+    await ledger.close("broken" if relay.failed else "complete", 200, relay.failed)
     await exchange.finish(last)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
-
-from anyio import CancelScope
 
 from shared.attempts import first_answer
 from shared.choosing import choose
@@ -40,8 +39,7 @@ async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> Non
     try:
         await _serve(exchange, gateway, client, ledger)
     except ClientGoneError:
-        with CancelScope(shield=True):
-            await ledger.close("client_gone", CLIENT_CLOSED)
+        await ledger.close("client_gone", CLIENT_CLOSED)
     except GatewayError as error:
         await _refuse(exchange, client, ledger, error)
     except Exception:
@@ -50,8 +48,7 @@ async def complete(exchange: Exchange, gateway: Gateway, client: Dialect) -> Non
             exchange, client, ledger, GatewayError(Code.INTERNAL_ERROR, "The gateway failed; it has logged why.")
         )
     finally:
-        with CancelScope(shield=True):
-            await ledger.close("broken", 500)
+        await ledger.close("broken", 500)
 
 
 async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: Ledger) -> None:
@@ -63,9 +60,10 @@ async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: 
     ledger.model = choice.match.model.id
     check(caller.grants, choice, gateway.catalog, gateway.clock())
     last, attempt, settings = b"", None, gateway.settings
-    with CancelScope() as scope:
-        watch = exchange.watch(scope, settings.ping_interval, settings.stream_idle_timeout)
-        try:
+    limit = asyncio.timeout(None)
+    watch = exchange.watch(limit, settings.ping_interval, settings.stream_idle_timeout)
+    try:
+        async with limit:
             routes, opened = await usable_routes(gateway, caller, ask, choice)
             tokens = estimated_tokens(len(ask.raw)) + gateway.habits.output(ledger.model)
             ledger.held = await gateway.budgets.hold(
@@ -73,11 +71,13 @@ async def _serve(exchange: Exchange, gateway: Gateway, client: Dialect, ledger: 
             )
             attempt = await first_answer(gateway, ask, choice, routes, opened, ledger)
             last = await deliver(exchange, attempt, choice, ledger, watch)
-        finally:
-            with CancelScope(shield=True):
-                await watch.stop()
-            if attempt is not None:
-                attempt.answer.close()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    finally:
+        if attempt is not None:
+            attempt.answer.close()
+        await watch.stop()
     if watch.gone:
         raise ClientGoneError
     if watch.late and attempt is None:
@@ -105,15 +105,13 @@ def require_content(ask: Ask) -> None:
 async def _refuse(exchange: Exchange, client: Dialect, ledger: Ledger, error: GatewayError) -> None:
     """The error in the client's own shape; in a reply that has begun there is only its end."""
     if exchange.started:
-        with CancelScope(shield=True):
-            await ledger.close("broken", error.status, error)
+        await ledger.close("broken", error.status, error)
         with suppress(ClientGoneError):
             await exchange.finish()
         return
     status = 529 if error.code is Code.OVERLOADED and client.api == "messages" else error.status
     by_provider = error.code is Code.PROVIDER_ERROR and error.status >= 500
-    with CancelScope(shield=True):
-        await ledger.close("broken" if by_provider or error.status >= 500 else "refused", status, error)
+    await ledger.close("broken" if by_provider or error.status >= 500 else "refused", status, error)
     headers = {"x-request-id": ledger.id, **error.headers}
     if client.api == "responses" and status == 429 and error.provider_code != "insufficient_quota":
         # Codex (https://github.com/openai/codex, 0.169) gives up at once where no header says when to come back.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -67,10 +67,10 @@ def check(grants: Iterable[Grant], choice: Choice, catalog: Catalog, now: float)
             )
 
 
-def allowed_providers(grants: Iterable[Grant], offered: Iterable[str]) -> list[str]:
+def allowed_providers(grants: Iterable[Grant], offered: Collection[str]) -> Collection[str]:
     """Those of `offered` that every grant allows."""
     limits = [grant.providers for grant in grants if grant.providers is not None]
-    return [provider for provider in offered if all(provider in allowed for allowed in limits)]
+    return [provider for provider in offered if all(provider in allowed for allowed in limits)] if limits else offered
 
 
 def read_grants(body: Mapping[str, object], owner: str, catalog: Catalog) -> dict[str, Grant | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -22,9 +23,19 @@ access = logging.getLogger("ekai.access")
 log = logging.getLogger("ekai.ledger")
 
 
+_noise: deque[str] = deque()
+os.register_at_fork(after_in_child=_noise.clear)
+
+
 def request_id(now_ms: int) -> str:
-    """32 hex digits that sort by time: 48 bits of milliseconds, 80 random ones."""
-    return f"{now_ms:012x}{os.urandom(10).hex()}"
+    """32 hex digits that sort by time: 48 bits of milliseconds, 80 random ones (fetched from the system many at a time: a call for
+    each costs more than all that a short request needs of the store)."""
+    try:
+        return f"{now_ms:012x}{_noise.pop()}"
+    except IndexError:
+        fresh = os.urandom(2560).hex()
+        _noise.extend(fresh[start : start + 20] for start in range(0, len(fresh), 20))
+        return request_id(now_ms)
 
 
 @dataclass(slots=True)
@@ -51,6 +62,7 @@ class Ledger:
     row: UsageRow | None = None
     billed: Billed | None = None
     held: Held = field(default_factory=Held)
+    _billed: tuple[Usage, Cost | None] | None = None  # what was counted last, and what it costs
 
     def first_byte(self) -> None:
         """The first byte of the reply is about to go out."""
@@ -73,9 +85,12 @@ class Ledger:
         usage = self._usage()
         if usage is None or self.plan is None:
             return Cost()
-        route, at = self.plan.route, datetime.fromtimestamp(self.at / 1000, UTC)
-        price = route.offer.price(at)
-        return None if price is None else cost_of(usage, price, at, route.provider.surcharge_ppm)
+        if self._billed is None or self._billed[0] is not usage:
+            route, at = self.plan.route, datetime.fromtimestamp(self.at / 1000, UTC)
+            price = route.offer.price(at)
+            cost = None if price is None else cost_of(usage, price, at, route.provider.surcharge_ppm)
+            self._billed = (usage, cost)
+        return self._billed[1]
 
     def _usage(self) -> Usage | None:
         if self.usage is not None:
@@ -125,17 +140,9 @@ class Ledger:
             await self.store.record(row, settlement, receipt)
         except Exception as error:  # whatever the store is, the reply must not be lost with it
             log.error("a usage row could not be written (%s): %s", type(error).__name__, row)
-        access.info(
-            "%s %s %s",
-            row.api,
-            row.status,
-            row.outcome,
-            extra={
-                "request_id": row.id,
-                "provider": row.provider,
-                "model": row.model,
-                "duration_ms": row.duration_ms,
-                "first_byte_ms": row.first_byte_ms,
-                "error": row.error,
-            },
-        )
+        if access.isEnabledFor(logging.INFO):
+            told = {name: getattr(row, name) for name in _TOLD}
+            access.info("%s %s %s", row.api, row.status, row.outcome, extra={"request_id": row.id, **told})
+
+
+_TOLD = ("provider", "model", "duration_ms", "first_byte_ms", "error")

@@ -32,7 +32,7 @@ def tokens_of(usage: Usage) -> Tokens:
 
 
 def _count(tokens: int) -> int:
-    return min(max(tokens, 0), _MOST_TOKENS)
+    return tokens if 0 <= tokens <= _MOST_TOKENS else 0 if tokens < 0 else _MOST_TOKENS
 
 
 def estimated_tokens(chars: int) -> int:
@@ -59,17 +59,20 @@ def rates_at(price: Price, usage: Usage, at: datetime) -> Rates:
 def cost_of(usage: Usage, price: Price, at: datetime, surcharge_ppm: int = 0) -> Cost:
     """What a request costs, by class; each class is rounded to the nearest nano-dollar, halves up."""
     rates, tokens = rates_at(price, usage, at), tokens_of(usage)
-    audio_in = min(max(usage.audio_input, 0), tokens.input)
-    audio_out = min(max(usage.audio_output, 0), tokens.output)
+    audio_in = min(_count(usage.audio_input), tokens.input)
+    audio_out = min(_count(usage.audio_output), tokens.output)
     write_5m = _or(rates.cache_write_5m, rates.input)
-    parts = (
-        (tokens.input - audio_in) * rates.input + audio_in * _or(rates.audio_input, rates.input),
-        tokens.cache_read * _or(rates.cache_read, rates.input),
-        tokens.cache_write_5m * write_5m + tokens.cache_write_1h * _or(rates.cache_write_1h, write_5m),
-        (tokens.output - audio_out) * rates.output + audio_out * _or(rates.audio_output, rates.output),
-        min(max(usage.web_searches, 0), _MOST_SEARCHES) * (rates.web_search or 0) * _MILLION,
+    writes = tokens.cache_write_5m * write_5m + tokens.cache_write_1h * _or(rates.cache_write_1h, write_5m)
+    searches = min(_count(usage.web_searches), _MOST_SEARCHES) * (rates.web_search or 0) * _MILLION
+    fresh = (tokens.input - audio_in) * rates.input + audio_in * _or(rates.audio_input, rates.input)
+    written = (tokens.output - audio_out) * rates.output + audio_out * _or(rates.audio_output, rates.output)
+    return Cost(
+        input=_rounded(fresh, surcharge_ppm),
+        cache_read=_rounded(tokens.cache_read * _or(rates.cache_read, rates.input), surcharge_ppm),
+        cache_write=_rounded(writes, surcharge_ppm),
+        output=_rounded(written, surcharge_ppm),
+        fees=_rounded(searches, surcharge_ppm),
     )
-    return Cost(*(_rounded(part, surcharge_ppm) for part in parts))
 
 
 def _or(rate: int | None, wider: int) -> int:

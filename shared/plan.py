@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote
 
 import orjson
@@ -130,9 +131,13 @@ def _with_model(raw: bytes, old: str, new: str) -> bytes | None:
 
     Inside a JSON string the quotes would be escaped, so what matches is a member; a nested one makes it two.
     """
-    member = re.compile(rb'("model"\s*:\s*)' + re.escape(orjson.dumps(old)))
-    changed, count = member.subn(lambda found: found[1] + orjson.dumps(new), raw)
-    return changed if count == 1 else None
+    found = _member(old).findall(raw)
+    return raw.replace(found[0], b'"model":' + orjson.dumps(new)) if len(found) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def _member(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb'"model"\s*:\s*' + re.escape(orjson.dumps(name)))
 
 
 def counting_call(ask: Ask, route: Route, key: ProviderKey, body: Json) -> Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -123,7 +123,7 @@ def _makes(provider: Provider, model: Model) -> bool:
 def candidates(
     match: Match,
     catalog: Catalog,
-    offered: Iterable[str],
+    offered: Container[str],
     client: Api,
     shape: Shape,
     at: datetime,
@@ -132,12 +132,12 @@ def candidates(
     """All routes over the providers in `offered`, one for each offer, the best first. `goes_on`: this is a conversation, whose
     turns are compared by what doesn't change between them."""
     compared = steady(shape) if goes_on else shape
-    usable = frozenset(offered) & frozenset(match.pinned or catalog.providers)
+    usable = match.pinned or offered
     routes: list[Route] = []
     for offer in match.model.offers:
-        if offer.provider not in usable:
+        provider = catalog.providers.get(offer.provider)
+        if provider is None or offer.provider not in usable or offer.provider not in offered:
             continue
-        provider = catalog.providers[offer.provider]
         api = _way(offer, provider, client, shape)
         if api is None:
             continue

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Awaitable
 from contextlib import suppress
-from typing import TypeVar
 
-from shared.connection import Reply, UnansweredError
+from shared.connection import Connection, LateError, Reply, UnansweredError
 from shared.errors import Code, GatewayError
 from shared.plan import Call
 from shared.pool import Address, Pool, address_of
-
-T = TypeVar("T")
 
 MAX_REPLY = 64 * 1024 * 1024
 """Bytes of a whole reply that are held in memory at most."""
@@ -25,10 +21,12 @@ _LINE_END = re.compile(r"[\r\n\0]")
 class Answer:
     """A provider's reply whose head has come. To be closed in every case."""
 
-    __slots__ = ("_reply", "close", "headers", "status")
+    __slots__ = ("_reply", "_seconds", "close", "headers", "in_time", "status")
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, seconds: float) -> None:
         self._reply = reply
+        self._seconds = seconds
+        self.in_time = reply.in_time
         self.status = reply.status
         self.headers = reply.headers
         self.close = reply.close
@@ -37,6 +35,8 @@ class Answer:
         """The next piece of the body as it came; empty at its end. Raises PROVIDER_ERROR when the connection breaks."""
         try:
             return await self._reply.read()
+        except LateError as error:
+            raise late(self._seconds) from error
         except (OSError, zlib.error) as error:
             raise _broken("The connection to the provider broke") from error
 
@@ -77,35 +77,34 @@ class Upstream:
             self._opened = Pool()
         return self._opened
 
-    async def send(self, call: Call) -> Answer:
-        """The reply's head, however long it takes. Raises PROVIDER_ERROR: 502 where there was none, 504 where nobody was reached in
-        time."""
+    async def send(self, call: Call, seconds: float) -> Answer:
+        """The reply's head. Raises PROVIDER_ERROR: 502 where there was none, 504 where it took longer than so many seconds, as `Answer`
+        does until it is told that what came was in time."""
         try:
             address = address_of(call.url)
             head = _head(address, call)
             kept = self._pool.idle(address.origin)
             if kept is not None:
                 with suppress(UnansweredError):  # then once more, on a new connection
-                    return Answer(await kept.ask(head, call.body))
-            connection = await in_time(self._connect_seconds, self._pool.connect(address.origin))
-            return Answer(await connection.ask(head, call.body))
+                    return Answer(await kept.ask(head, call.body, seconds), seconds)
+            connection = await self._connected(address)
+            return Answer(await connection.ask(head, call.body, seconds), seconds)
+        except LateError as error:
+            raise late(seconds) from error
         except (OSError, ValueError) as error:
             raise _broken(f"The provider could not be reached ({type(error).__name__})") from error
+
+    async def _connected(self, address: Address) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                return await self._pool.connect(address.origin)
+        except TimeoutError as error:
+            raise late(self._connect_seconds) from error
 
     async def close(self) -> None:
         """Ends all connections."""
         if self._opened is not None:
             self._opened.close()
-
-
-async def in_time(seconds: float, work: Awaitable[T]) -> T:
-    """What the work comes to. Raises PROVIDER_ERROR (504) when it takes longer."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError as error:
-        message = f"The provider did not answer within {seconds:g} seconds."
-        raise GatewayError(Code.PROVIDER_ERROR, message, status=504) from error
 
 
 def _head(address: Address, call: Call) -> bytes:
@@ -117,6 +116,11 @@ def _head(address: Address, call: Call) -> bytes:
         raise ValueError("a header must be one line")
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"{address.head}{lines}content-length: {len(call.body)}\r\n\r\n".encode()
+
+
+def late(seconds: float) -> GatewayError:
+    """What a client is told of a provider that takes too long."""
+    return GatewayError(Code.PROVIDER_ERROR, f"The provider did not answer within {seconds:g} seconds.", status=504)
 
 
 def _broken(message: str) -> GatewayError:

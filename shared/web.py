@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from shared.context import Gateway, build
@@ -88,7 +88,7 @@ async def _send(exchange: Exchange, reply: Reply) -> None:
     headers = dict(reply.headers)
     if reply.body is not None:  # a reply without a body (204) has no length either
         headers |= {"content-length": str(len(raw)), "content-type": reply.content_type}
-    await exchange.start(reply.status, headers.items())
+    exchange.start(reply.status, headers.items())
     await exchange.finish(b"" if exchange.scope["method"] == "HEAD" else raw)
 
 
@@ -118,12 +118,38 @@ def gateway_of(scope: Scope) -> Gateway:
     return gateway
 
 
-def serve(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None = None) -> Starlette:
-    """An app for these routes, with errors and CORS in one place."""
-    handlers: Mapping[Any, Any] = {404: _not_found, 405: _not_allowed}
-    return Starlette(
-        routes=list(routes), exception_handlers=handlers, lifespan=lifespan, middleware=[Middleware(_Cors)]
-    )
+class App(Starlette):
+    """Routes with errors and CORS in one place. Completions don't pass through them: they see to their own errors, and the layers
+    take as long as all else that a short reply needs here."""
+
+    def __init__(self, routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None) -> None:
+        handlers: Mapping[Any, Any] = {404: _not_found, 405: _not_allowed}
+        super().__init__(
+            routes=list(routes), exception_handlers=handlers, lifespan=lifespan, middleware=[Middleware(_Cors)]
+        )
+        self._completions = {
+            route.path: route.endpoint
+            for route in routes
+            if isinstance(route, Route) and isinstance(route.endpoint, Completion)
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and not _from_a_browser(scope):
+            completion = self._completions.get(scope["path"])
+            if completion is not None:
+                scope["app"] = self
+                await completion(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+def serve(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None = None) -> App:
+    """An app for these routes."""
+    return App(routes, lifespan)
+
+
+def _from_a_browser(scope: Scope) -> bool:
+    return any(name == b"origin" for name, _ in scope["headers"])
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
@@ -149,7 +175,7 @@ class _Cors:
         self._wrapped: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http" or not _from_a_browser(scope):
             await self._app(scope, receive, send)
             return
         if self._wrapped is None:

@@ -31,8 +31,10 @@ from shared.store.sqlite_writer import Writer
 READ_BUSY_MS = 250
 
 _SESSION = (
-    "SELECT tokens.address, tokens.expires_at, api_address, models, updated_at FROM tokens"
-    " LEFT JOIN preferences USING (address) WHERE hash = ? AND expires_at > ?"
+    "SELECT tokens.address, expires_at, api_address, models, updated_at, amount, alert_only, owner, delegate, limits"
+    " FROM tokens LEFT JOIN preferences USING (address) LEFT JOIN budget"
+    " LEFT JOIN grants ON owner = coalesce(api_address, tokens.address) AND delegate IN (tokens.address, '*')"
+    " WHERE hash = ? AND expires_at > ?"
 )
 _PUT_PREFERENCES = (
     "INSERT INTO preferences (address, api_address, models, updated_at) VALUES (?, ?, ?, ?)"
@@ -54,13 +56,13 @@ class SqliteStore:
         self._writer = Writer(path)
 
     async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
-        row = self._reads.execute(_SESSION, (token_hash, now)).fetchone()
-        if row is None:
+        rows = self._reads.execute(_SESSION, (token_hash, now)).fetchall()
+        if not rows:
             return None
-        address, expires_at, api_address, models, updated_at = row
-        grants = caps_sql.grants(self._reads, api_address or address, (address, "*"))
+        address, expires_at, api_address, models, updated_at, amount, alert_only, *_ = rows[0]
         preferences = _preferences(address, api_address, models, updated_at)
-        return Session(address, expires_at, preferences, grants, await self.budget())
+        grants = tuple(caps_sql.read_grant(*row[-3:]) for row in rows if row[-1] is not None)
+        return Session(address, expires_at, preferences, grants, Budget(amount, bool(alert_only)))
 
     async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
         await self._write("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", token_hash, address, expires_at)

@@ -41,13 +41,13 @@ def hold(
     return remaining
 
 
-def grants(connection: sqlite3.Connection, owner: str, delegates: Sequence[str] = ()) -> tuple[Grant, ...]:
-    """All grants of an owner, or those to `delegates`."""
-    only = f" AND delegate IN ({', '.join('?' * len(delegates))})" if delegates else ""
-    return tuple(_read(*row) for row in connection.execute(_GRANTS + only, (owner, *delegates)))
+def grants(connection: sqlite3.Connection, owner: str) -> tuple[Grant, ...]:
+    """All grants of an owner."""
+    return tuple(read_grant(*row) for row in connection.execute(_GRANTS, (owner,)))
 
 
-def _read(owner: str, delegate: str, limits: str) -> Grant:
+def read_grant(owner: str, delegate: str, limits: str) -> Grant:
+    """A row of the table."""
     stored: dict[str, Any] = orjson.loads(limits)
     lists: dict[str, Any] = {name: tuple(stored.pop(name)) for name in _LISTS & stored.keys()}
     return Grant(owner, delegate, **stored, **lists)

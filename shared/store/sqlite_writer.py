@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -31,16 +31,8 @@ class _Job:
     future: asyncio.Future[Any]
     keep: bool
 
-    def answer(self, result: Any, error: BaseException | None) -> None:
-        self.loop.call_soon_threadsafe(self._settle, result, error)
 
-    def _settle(self, result: Any, error: BaseException | None) -> None:
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(result)
-        else:
-            self.future.set_exception(error)
+_Answer = tuple[_Job, Any, BaseException | None]
 
 
 class Writer:
@@ -91,7 +83,7 @@ class Writer:
                 self._commit(batch)
 
     def _commit(self, batch: list[_Job]) -> None:
-        answers: list[tuple[_Job, Any, BaseException | None]] = []
+        answers: list[_Answer] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for work in self._kept:
@@ -102,8 +94,7 @@ class Writer:
             self._give_up(batch, error)
             return
         self._kept.clear()
-        for job, result, failure in answers:
-            job.answer(result, failure)
+        _tell(answers)
 
     def _one(self, work: Work[Any]) -> tuple[Any, BaseException | None]:
         """The work in a savepoint. Raises when the database is at fault and not the work."""
@@ -126,4 +117,20 @@ class Writer:
         for job in batch:
             if job.keep and len(self._kept) < KEPT:
                 self._kept.append(job.work)
-            job.answer(None, error)
+        _tell([(job, None, error) for job in batch])
+
+
+def _tell(answers: Sequence[_Answer]) -> None:
+    """Wakes each event loop once, however many of its jobs are done."""
+    for loop in {job.loop for job, _, _ in answers}:
+        loop.call_soon_threadsafe(_settle, [answer for answer in answers if answer[0].loop is loop])
+
+
+def _settle(answers: Sequence[_Answer]) -> None:
+    for job, result, error in answers:
+        if job.future.done():
+            continue
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
-import anyio
 import orjson
 import pytest
 from starlette.types import Message, Scope
@@ -99,7 +99,9 @@ def test_a_client_that_dawdles(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\0b", "tab\t", "ü", "名", "x" * 10_000, "\x7f", "\u2028"])
 def test_no_value_breaks_a_header(value: str) -> None:
     client = Client()
-    asyncio.run(Exchange(scope(), client.receive, client.send).start(200, [("x-name", value)]))
+    exchange = Exchange(scope(), client.receive, client.send)
+    exchange.start(200, [("x-name", value)])
+    asyncio.run(exchange.finish())
     got = client.headers[b"x-name"]
     assert not any(byte < 32 or byte == 127 for byte in got)
     assert len(got) <= 4096
@@ -204,6 +206,14 @@ def test_nothing_and_wrong_methods_in_the_apis_shape() -> None:
 # ── the watch ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@asynccontextmanager
+async def _until_broken_off() -> AsyncIterator[asyncio.Timeout]:
+    limit = asyncio.timeout(None)
+    with suppress(TimeoutError):
+        async with limit:
+            yield limit
+
+
 async def _watched(
     ping: float, idle: float, seconds: float, *, streaming: bool, hears: float = 10.0
 ) -> tuple[Any, Client, bool]:
@@ -217,16 +227,15 @@ async def _watched(
     exchange = Exchange(scope(), receive, client.send)
     exchange.streaming = streaming
     exchange.written_at = asyncio.get_running_loop().time()
-    with anyio.CancelScope() as cancelled:
-        watch = exchange.watch(cancelled, ping, idle)
+    async with _until_broken_off() as limit:
+        watch = exchange.watch(limit, ping, idle)
         try:
             for _ in range(round(seconds / min(hears, seconds))):
                 await asyncio.sleep(min(hears, seconds))
                 watch.heard()
         finally:
-            with anyio.CancelScope(shield=True):
-                await watch.stop()
-    return watch, client, cancelled.cancelled_caught
+            await watch.stop()
+    return watch, client, limit.expired()
 
 
 def test_a_silent_stream_is_pinged_and_in_the_end_given_up() -> None:
@@ -250,20 +259,19 @@ def test_a_hang_up_cancels() -> None:
     async def run() -> tuple[bool, bool]:
         client = Client()
         exchange = Exchange(scope(), client.receive, client.send)
-        with anyio.CancelScope() as cancelled:
-            watch = exchange.watch(cancelled, 10, 10)
+        async with _until_broken_off() as limit:
+            watch = exchange.watch(limit, 10, 10)
             try:
                 await asyncio.sleep(5)
             finally:
-                with anyio.CancelScope(shield=True):
-                    await watch.stop()
-        return watch.gone, cancelled.cancelled_caught
+                await watch.stop()
+        return watch.gone, limit.expired()
 
     assert asyncio.run(run()) == (True, True)
 
 
 def test_a_provider_without_a_pause_ends_with_its_client() -> None:
-    """anyio cancels a task only while it waits for something; one whose data is always there never does."""
+    """A task is cancelled only while it waits for something; one whose data is always there never does."""
 
     class Answer:
         sent = -1
@@ -297,15 +305,14 @@ def test_a_client_that_does_not_read_is_no_fault_of_the_providers(seconds: float
 
         exchange = Exchange(scope(), receive, send)
         exchange.streaming = True
-        with anyio.CancelScope() as cancelled:
-            watch = exchange.watch(cancelled, 0.05, 0.6)
+        async with _until_broken_off() as limit:
+            watch = exchange.watch(limit, 0.05, 0.6)
             try:
                 for _ in range(3):
                     await exchange.write(b"x")
             finally:
-                with anyio.CancelScope(shield=True):
-                    await watch.stop()
+                await watch.stop()
         assert not watch.stalled
-        return watch.gone, cancelled.cancelled_caught
+        return watch.gone, limit.expired()
 
     assert asyncio.run(run()) == (gone, gone)
