@@ -22,6 +22,8 @@ Quirk = Literal[
     "no_stop", "no_penalties", "no_logprobs", "no_logit_bias", "no_message_name", "no_strict", "no_n",
     "schema_required_list", "no_null_fields", "keeps_cache_control", "pdf_url_in_file_data", "custom_tools", "no_store",
     "no_metadata", "no_parallel_flag", "no_stream_options",
+    # chat completions and responses
+    "require_parameters",
     # messages
     "no_output_format", "no_effort", "no_hosted_tools", "no_cache_key", "no_deferred_tools", "unsigned_thinking",
     # responses

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.canonical import EFFORTS, Json, Target
+from shared.dialects.hosts import able_hosts
 from shared.dialects.openai_chat import schemas
 from shared.dialects.openai_chat.echo import mend_message
 from shared.dialects.openai_chat.reasoning import write_effort
@@ -38,6 +39,7 @@ def adapt(body: Json, target: Target) -> tuple[Json, tuple[str, ...]]:
     if not samples(target, {**body, **changes}):
         gone.update(dict.fromkeys((field for field in _SAMPLING if body.get(field) is not None), True))
     _stream_options(body, target, changes, gone)
+    changes |= able_hosts(body, body.get("response_format"), target)
     named: dict[str, None] = dict.fromkeys((*(field for field, name in gone.items() if name), *lost))
     _tools(body, target, changes, named)
     _messages(body, target, changes, named)

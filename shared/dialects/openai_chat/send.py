@@ -9,6 +9,7 @@ import re
 
 from shared.canonical import Json, Request, Target
 from shared.dialects import Written
+from shared.dialects.hosts import able_hosts
 from shared.dialects.openai_chat import reasoning
 from shared.dialects.openai_chat.history import HistoryWriter
 from shared.dialects.openai_chat.tools import visible_tools, write_tools
@@ -38,6 +39,7 @@ def write_request(request: Request, target: Target) -> Written:
     _write_limit(request, target, body)
     _write_sampling(request, target, effort, dropped, body)
     _write_format(request, target, dropped, body)
+    body |= able_hosts(body, body.get("response_format"), target)
     _write_rest(request, target, dropped, body)
     if request.stream:
         body["stream"] = True

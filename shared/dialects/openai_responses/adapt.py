@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.canonical import Json, Target
 from shared.dialects import Repair
+from shared.dialects.hosts import able_hosts
 from shared.dialects.openai_responses.hosted import HOSTED_TOOLS
 from shared.dialects.openai_responses.request import refuse_state
 from shared.dialects.openai_responses.sending import ENCRYPTED
@@ -78,6 +79,8 @@ def _changes(body: Json, target: Target, dropped: list[str]) -> Json:
     quirks, tools, items = target.quirks, body.get("tools"), body.get("input")
     if body.get("model") != target.model:
         changes["model"] = target.model
+    text = body.get("text")
+    changes |= able_hosts(body, text.get("format") if isinstance(text, dict) else None, target)
     if "no_encrypted_content" in quirks and _listed(body, "include", ENCRYPTED):
         changes["include"] = [name for name in body["include"] if name != ENCRYPTED]
     if isinstance(tools, list):

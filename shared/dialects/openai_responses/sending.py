@@ -9,6 +9,7 @@ import re
 
 from shared.canonical import EFFORTS, Effort, Json, Reasoning, Request, Target
 from shared.dialects import Written
+from shared.dialects.hosts import able_hosts
 from shared.dialects.openai_responses.content import CACHE_TTLS
 from shared.dialects.openai_responses.history import History
 from shared.dialects.openai_responses.toolset import Shapes, can_search, names_of, offered, write_choice, write_tools
@@ -115,6 +116,7 @@ def _write_text(request: Request, target: Target, body: Json) -> None:
         text["verbosity"] = request.verbosity
     if text:
         body["text"] = text
+    body |= able_hosts(body, text.get("format"), target)
 
 
 def _write_labels(request: Request, target: Target, body: Json, dropped: list[str]) -> None:
