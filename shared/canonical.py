@@ -48,7 +48,6 @@ class Flags:
     tools_need_responses: bool = False  # function tools with reasoning are refused by chat completions
     completion_tokens: bool = False  # wants `max_completion_tokens`, refuses `max_tokens`
     parallel_tools: bool = True
-    bound_thinking: bool = False  # thinking is bound to the exact prefix before it
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ LIMITED = [
     Target(
         "demo", "budget", flags=Flags(thinking="budget", thinking_off="disabled"), input=frozenset({"text", "image"})
     ),
-    Target("demo", "bound", flags=Flags(bound_thinking=True, parallel_tools=False, json_schema=True)),
+    Target("demo", "single", flags=Flags(parallel_tools=False, json_schema=True)),
 ]
 
 
