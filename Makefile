@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := catalog cli contracts emulator functions serverless shared
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build pyproject.toml
 
-.PHONY: install run test lint types demo lock test-clients soak fuzz audit
+.PHONY: install run test lint types demo lock test-clients soak fuzz audit bench bench-quick
 
 .venv/runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
@@ -52,6 +52,14 @@ soak: .venv/development
 # FUZZ_SECONDS=300 for five minutes each, FUZZ="stream-gemini sse" for two harnesses of all; Linux only
 fuzz: .venv/fuzz
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),20) $(BIN)/python -m fuzz $(FUZZ)
+
+# BENCH="--targets nginx,ekai --rounds 1" for less; the peers are installed under build/bench. See docs/performance.md.
+bench: .venv/development
+	bench/peers/install.sh
+	$(BIN)/python -m bench $(BENCH)
+
+bench-quick: .venv/development
+	$(BIN)/python -m bench --quick $(BENCH)
 
 # Asks the package index for known vulnerabilities; one that can't say is a failure too.
 audit: .venv/development

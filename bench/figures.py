@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import uvloop
 
-from bench.cases import PACE_MS, Case
+from bench.cases import Case
 from bench.load import run
 from bench.processes import cpu_of
 from bench.targets import Target
@@ -54,9 +54,9 @@ def measure(target: Target, case: Case, provider: Provider, seconds: float) -> R
     """One run, after a short one that warms up."""
     question = target.question(case)
     assert question is not None
-    provider.pace(PACE_MS if case.paced else 0)
-    spread = case.nominal if case.paced else 0.0
-    if not case.paced:
+    provider.pace(case.pace)
+    spread = case.nominal if case.connections > 1 else 0.0
+    if not case.pace:
         uvloop.run(run(target.port, question, case.connections, _WARM_SECONDS))
     pids = target.pids
     before, loading = _spent(pids), _spent([provider.pid, os.getpid()])
@@ -95,7 +95,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All runs, by case and name of the target, and why some could not be."""
+    """All runs, by case and key of the target, and why some could not be."""
 
     runs: Mapping[tuple[Case, str], Sequence[Run]]
     troubles: Mapping[tuple[Case, str], str]
@@ -107,25 +107,26 @@ class Results:
 
 
 def interleaved(
-    cases: Mapping[Case, Sequence[Target]], provider: Provider, rounds: int, seconds: float, tell: Callable[[str], None]
+    cases: Mapping[Case, Mapping[str, Target]],
+    provider: Provider,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None],
 ) -> Results:
-    """Each case at all its targets, one after the other, and that again as often as `rounds` says: A B C A B C.
+    """Each case at all its targets (by key), one after the other, and that again as often as `rounds` says: A B C A B C.
 
     A target that doesn't give the whole reply, or not in the case's lane, is left out of the case.
     """
     runs: dict[tuple[Case, str], list[Run]] = {}
     troubles: dict[tuple[Case, str], str] = {}
     for case, targets in cases.items():
-        able = []
-        for target in targets:
-            if trouble := _trouble(target, case, provider):
-                troubles[case, target.name] = trouble
-            else:
-                able.append(target)
+        found = {key: _trouble(target, case, provider) for key, target in targets.items()}
+        troubles |= {(case, key): trouble for key, trouble in found.items() if trouble}
+        able = {key: target for key, target in targets.items() if not found[key]}
         for number in range(rounds):
-            for target in able:
+            for key, target in able.items():
                 tell(f"{case.name}, {case.connections} connections: {target.name} ({number + 1} of {rounds})")
-                runs.setdefault((case, target.name), []).append(measure(target, case, provider, seconds))
+                runs.setdefault((case, key), []).append(measure(target, case, provider, seconds))
     return Results(runs, troubles)
 
 

@@ -45,10 +45,12 @@ MODELS: Mapping[tuple[Api, Api], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How a gateway is run. `changed`: what bench.changed takes out of it; `settings` go over the usual ones."""
+    """How a gateway is run. `changed`: what bench.changed takes out of it; `everywhere`: it may
+    use all cores; `settings` go over the usual ones."""
 
     name: str
     workers: int = 1
+    everywhere: bool = False
     budgets: bool = False
     changed: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +68,7 @@ def gateway(variant: Variant, provider: int, folder: Path) -> Iterator[Target]:
 
 @contextmanager
 def serving(variant: Variant, provider: int, folder: Path, **settings: str) -> Iterator[tuple[int, int]]:
-    """Port and process id of a gateway. With one worker it keeps to its core; several use all."""
+    """Port and process id of a gateway. It keeps to its core, unless it may be everywhere."""
     port = free_port()
     usual = {
         "PORT": str(port), "WORKERS": str(variant.workers), "DATABASE_PATH": str(folder / "bench.db"), "LOG_LEVEL": "warning",
@@ -76,10 +78,9 @@ def serving(variant: Variant, provider: int, folder: Path, **settings: str) -> I
     if "KEYS" not in settings:
         usual |= {f"{name}_API_KEY": "sk-bench" for name in _PROVIDERS}
     words = ["bench.changed", variant.changed] if variant.changed else ["cli.main"]
-    where = cores() if variant.workers > 1 else cores()[:1]
-    with command(
-        [sys.executable, "-m", *words, "serve"], where=where, **{**usual, **variant.settings, **settings}
-    ) as server:
+    where = cores() if variant.everywhere else cores()[:1]
+    environment = {**usual, **variant.settings, **settings}
+    with command([sys.executable, "-m", *words, "serve"], where=where, environment=environment) as server:
         wait_for(f"http://127.0.0.1:{port}/health", server, _SECONDS)
         yield port, server.pid
 
@@ -108,7 +109,9 @@ def _named() -> Sequence[str]:
     return list(dict.fromkeys(MODELS.values()))
 
 
-def _target(variant: Variant, port: int, pid: int, token: str, models: Mapping[tuple[Api, Api], str] = MODELS) -> Target:
+def _target(
+    variant: Variant, port: int, pid: int, token: str, models: Mapping[tuple[Api, Api], str] = MODELS
+) -> Target:
     return Target(variant.name, port, models, pid, {"authorization": f"Bearer {token}"})
 
 
@@ -118,21 +121,22 @@ def on_chain(variant: Variant, provider: int, folder: Path) -> Iterator[Target]:
 
     The dev chain takes milliseconds for a call, so a node answers in its place that asks it once for each.
     """
-    from bench.chain import ChainError, key_on_chain  # web3 takes a second
+    from bench.chain import shared_key  # web3 takes a second
+    from emulator.devchain import DevChainError
 
     try:
-        with key_on_chain(folder, "openai") as (node, control_plane, owner, friend_key, rofl_key, share):
+        with shared_key(folder) as share:
             settings = {
-                "KEYS": "chain", "SAPPHIRE_RPC_URL": node, "SAPPHIRE_CHAIN_ID": str(CHAIN_ID), "RECEIPTS": "off",
-                "EKAI_CONTROL_PLANE_ADDRESS": control_plane, "ROFL_PRIVATE_KEY": rofl_key,
-                "ROFL_SOCKET_PATH": str(folder / "no-appd.sock"),
+                "KEYS": "chain", "SAPPHIRE_RPC_URL": share.node, "SAPPHIRE_CHAIN_ID": str(share.chain.chain_id),
+                "EKAI_CONTROL_PLANE_ADDRESS": share.chain.control_plane, "ROFL_PRIVATE_KEY": share.gateway_key,
+                "ROFL_SOCKET_PATH": str(folder / "no-appd.sock"), "RECEIPTS": "off",
             }  # fmt: skip
             with serving(variant, provider, folder, **settings) as (port, pid):
-                share(f"http://127.0.0.1:{port}")
-                wanted = {"api_address": owner, "model_preferences": [CHAT]}
-                token = log_in(port, folder, friend_key, wanted)
+                share.seal(f"http://127.0.0.1:{port}", "openai", "gpt-4o")
+                wanted = {"api_address": share.owner.address, "model_preferences": [CHAT]}
+                token = log_in(port, folder, share.friend_key, wanted)
                 yield _target(variant, port, pid, token, {("chat_completions", "chat_completions"): CHAT})
-    except ChainError as error:
+    except DevChainError as error:
         raise StartError(str(error)) from error
 
 
@@ -167,8 +171,8 @@ def on_dynamodb(variant: Variant, provider: int, folder: Path) -> Iterator[Targe
 
 
 EKAI, BUDGETS = Variant("Ekai"), Variant("Ekai, budgets", budgets=True)
-UNRECORDED, PAIR = Variant("Ekai, no rows", changed="unrecorded"), Variant("Ekai, 2 workers", workers=2)
-FREE = Variant("Ekai, 1 worker, all cores")
+UNRECORDED = Variant("Ekai, no rows", changed="unrecorded")
+FREE, TWO = Variant("Ekai, 1 worker", everywhere=True), Variant("Ekai, 2 workers", workers=2, everywhere=True)
 WARM, COLD = Variant("Ekai, chain, warm key"), Variant("Ekai, chain, cold key", changed="cold")
 DYNAMO = Variant("Ekai, DynamoDB")
 GATEWAYS: Mapping[str, Opener] = {
@@ -178,4 +182,6 @@ GATEWAYS: Mapping[str, Opener] = {
     "warm": partial(on_chain, WARM),
     "cold": partial(on_chain, COLD),
     "dynamodb": partial(on_dynamodb, DYNAMO),
+    "one": partial(gateway, FREE),
+    "two": partial(gateway, TWO),
 }

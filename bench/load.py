@@ -11,7 +11,7 @@ from typing import cast
 
 _END = b"\r\n0\r\n\r\n"
 _WORD = b"word"
-_TAIL = 512  # bytes in which the last event of any dialect begins
+_TAIL = 4096  # bytes in which the last event of any dialect begins
 SLACK = 0.05
 """Seconds by which a paced stream may end after its nominal time and still count as on pace."""
 
@@ -137,7 +137,9 @@ class Client(asyncio.Protocol):
         size = head.find(b"\r\ncontent-length:")
         if size >= 0:
             self._left = int(head[size + 17 :].split(b"\r\n", 1)[0])
-        rest = self._head[at + 2 :] if self._left < 0 else self._head[at + 4 :]  # with the CRLF that the first chunk's size follows
+        rest = (
+            self._head[at + 2 :] if self._left < 0 else self._head[at + 4 :]
+        )  # with the CRLF that the first chunk's size follows
         self._head = b""
         return rest
 

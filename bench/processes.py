@@ -52,13 +52,18 @@ def pinned(where: Sequence[int]) -> Iterator[None]:
 
 @contextmanager
 def command(
-    words: Sequence[str], *, where: Sequence[int] | None = None, folder: Path = ROOT, log: Path | None = None, **environment: str
+    words: Sequence[str],
+    *,
+    where: Sequence[int] | None = None,
+    folder: Path = ROOT,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a process of its own, with nothing of our environment but the paths. `log`: where its words go."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LD_LIBRARY_PATH")}
     with open(log or os.devnull, "ab") as told, pinned(where or sorted(os.sched_getaffinity(0))):
         running = subprocess.Popen(
-            words, cwd=folder, env={**kept, **environment}, stdout=told, stderr=told if log else None
+            words, cwd=folder, env={**kept, **(environment or {})}, stdout=told, stderr=told if log else None
         )
     try:
         yield running
@@ -74,11 +79,13 @@ def command(
 @contextmanager
 def process(*words: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Python module in a process of its own."""
-    with command([sys.executable, "-m", *words], **environment) as running:
+    with command([sys.executable, "-m", *words], environment=environment) as running:
         yield running
 
 
-def wait_for(url: str, running: subprocess.Popen[bytes], seconds: float, headers: Mapping[str, str] | None = None) -> None:
+def wait_for(
+    url: str, running: subprocess.Popen[bytes], seconds: float, headers: Mapping[str, str] | None = None
+) -> None:
     """Returns when something answers there. Raises StartError."""
     end = time.monotonic() + seconds
     with httpx.Client(trust_env=False, timeout=5, headers=headers) as client:

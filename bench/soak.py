@@ -26,7 +26,7 @@ from coincurve import PrivateKey
 from rich.console import Console
 from rich.table import Table
 
-from bench.quick import free_port, process
+from bench.processes import family, free_port, process
 from bench.soak_books import Check, answers, books
 from bench.soak_provider import Ledger, Provider
 from bench.soak_traffic import MODELS, Crowd, Log
@@ -50,12 +50,6 @@ class Rest:
     files: int
     connections: int
     under_way: int
-
-
-def family(pid: int) -> list[int]:
-    """A process and its children: the workers."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(grand for child in children for grand in family(int(child)))]
 
 
 def _own_memory(pid: int) -> float:

@@ -182,7 +182,7 @@ def _messages(texts: list[str], tokens: Used) -> tuple[bytes, list[bytes]]:
     }  # fmt: skip
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": tokens.model, "stop_sequence": None}
     content = [{"type": "text", "text": "".join(texts)}]
-    start = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+    start: dict[str, object] = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
     bodies: list[Mapping[str, object]] = [
         {"type": "message_start", "message": start},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

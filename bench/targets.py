@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Target:
     pid: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     headers_for: Mapping[Api, Mapping[str, str]] = field(default_factory=dict)
+    version: str = ""
 
     @property
     def pids(self) -> list[int]:
@@ -97,4 +99,5 @@ def nginx(provider: int, folder: Path) -> Iterator[Target]:
     words = [program, "-p", str(folder), "-c", str(file), "-e", str(folder / "error.log")]
     with command(words, where=cores()[:1], folder=folder) as running:
         wait_for(f"http://127.0.0.1:{port}/", running, _SECONDS)
-        yield Target("nginx", port, NATIVE, running.pid)
+        told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+        yield Target("nginx", port, NATIVE, running.pid, version=told.strip().rpartition("/")[2])

@@ -35,12 +35,13 @@ TARGET = Target("demo", "demo-1", Limits(200_000, 32_000), Flags(prefill=True, j
 def stream_of(api: Api) -> list[bytes]:
     """A streamed reply of about 60 events, as a provider sends it: one event in each piece."""
     said = f"[[long {CHUNKS}]]"
-    body: Json = {
+    bodies: dict[Api, Json] = {
         "chat_completions": {"model": "demo-1", "messages": [{"role": "user", "content": said}], "stream": True},
         "messages": {"model": "demo-1", "max_tokens": 4000, "messages": [{"role": "user", "content": said}], "stream": True},
         "responses": {"model": "demo-1", "input": said, "stream": True},
         "gemini": {"contents": [{"role": "user", "parts": [{"text": said}]}]},
-    }[api]  # fmt: skip
+    }  # fmt: skip
+    body = bodies[api]
     face = FACES[api]
     prompt = face.read(body, Asked({"anthropic-version": "2023-06-01"}, "demo-1", api == "gemini"))
     return [frame.data for frame in face.stream(prompt, answer(prompt)).frames()]

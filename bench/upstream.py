@@ -46,11 +46,11 @@ def _chat() -> tuple[bytes, list[bytes]]:
 def _messages() -> tuple[bytes, list[bytes]]:
     usage = {"input_tokens": 120, "output_tokens": EVENTS}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_sequence": None}
-    text = {"type": "text", "text": "word " * EVENTS}
+    text: dict[str, object] = {"type": "text", "text": "word " * EVENTS}
     whole = {**message, "content": [text], "stop_reason": "end_turn", "usage": usage}
-    start = {**message, "content": [], "stop_reason": None, "usage": usage}
+    start: dict[str, object] = {**message, "content": [], "stop_reason": None, "usage": usage}
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word "}}
-    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}
+    end: dict[str, object] = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}
     return json.dumps(whole).encode(), _sse(
         {"type": "message_start", "message": start},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -117,16 +117,19 @@ def _gemini() -> tuple[bytes, list[bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class Canned:
-    """A reply as it goes over the wire: whole, and streamed, an event in each chunk, the end with the last one."""
+    """A reply as it goes over the wire: whole, and streamed, an event in each chunk, the end with the last one. The first `lead`
+    chunks, up to the first word, go out together and at once."""
 
     whole: bytes
     chunks: list[bytes]
+    lead: int
 
 
 def _canned(whole: bytes, events: list[bytes]) -> Canned:
     chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(whole)
-    return Canned(head + whole, [*chunks[:-1], chunks[-1] + b"0\r\n\r\n"])
+    chunks[-1] += b"0\r\n\r\n"
+    return Canned(head + whole, chunks, next(number for number, chunk in enumerate(chunks, 1) if b"word" in chunk))
 
 
 REPLIES = {
@@ -143,6 +146,15 @@ class Desk:
 
     pace: float = 0.0
     asked: bytes = b""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A stream under way: how many chunks were sent, and when the last of them was due."""
+
+    chunks: list[bytes]
+    sent: int
+    due: float
 
 
 class Provider(asyncio.Protocol):
@@ -183,29 +195,33 @@ class Provider(asyncio.Protocol):
             self._write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(self._desk.asked), self._desk.asked))
             return
         self._desk.asked = line
-        for name, reply in REPLIES.items():
-            if name in line:
-                break
-        else:
+        reply = next((reply for name, reply in REPLIES.items() if name in line), None)
+        if reply is None:
             self._write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
             return
         if b"streamGenerate" in line or _STREAMED.search(body):
             self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
             loop = asyncio.get_running_loop()
-            self._send(reply.chunks, 0, loop, loop.time())
+            self._write(b"".join(reply.chunks[: reply.lead]))
+            self._pass(_Stream(reply.chunks, reply.lead, loop.time()), loop)
         else:
             self._write(reply.whole)
 
-    def _send(self, chunks: list[bytes], number: int, loop: asyncio.AbstractEventLoop, begun: float) -> None:
-        """An event, and the next at its time, counted from the first: what is late doesn't make the rest late."""
-        self._write(chunks[number])
-        number += 1
-        if number == len(chunks) or self._transport.is_closing():
+    def _send(self, stream: _Stream, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._transport.is_closing():
+            self._write(stream.chunks[stream.sent])
+            stream.sent += 1
+            self._pass(stream, loop)
+
+    def _pass(self, stream: _Stream, loop: asyncio.AbstractEventLoop) -> None:
+        """The next event at its time, counted from the first: what is late doesn't make the rest late."""
+        if stream.sent == len(stream.chunks):
             return
-        if pace := self._desk.pace:
-            self._next = loop.call_at(begun + number * pace, self._send, chunks, number, loop, begun)
+        stream.due += self._desk.pace
+        if self._desk.pace:
+            self._next = loop.call_at(stream.due, self._send, stream, loop)
         else:
-            loop.call_soon(self._send, chunks, number, loop, begun)
+            loop.call_soon(self._send, stream, loop)
 
 
 async def main(port: int) -> None:

@@ -33,9 +33,9 @@ def portkey(provider: int, folder: Path) -> Iterator[Target]:
         "messages": {"x-portkey-provider": "anthropic"},
     }
     models = {**NATIVE, ("chat_completions", "messages"): "claude-haiku-4-5"}
-    with command(words, where=cores()[:1], folder=folder, NODE_ENV="production") as running:
+    with command(words, where=cores()[:1], folder=folder, environment={"NODE_ENV": "production"}) as running:
         wait_for(f"http://127.0.0.1:{port}/", running, _SECONDS)
-        yield Target("Portkey", port, models, running.pid, bearer, headers_for)  # type: ignore[arg-type]  # literal keys
+        yield Target("Portkey", port, models, running.pid, bearer, headers_for, _version(program))  # type: ignore[arg-type]  # literal keys
 
 
 @contextmanager
@@ -54,11 +54,14 @@ def router(provider: int, folder: Path) -> Iterator[Target]:
         "Router": {"default": "fake,gpt-4o"},
     }  # fmt: skip
     (home / "config.json").write_bytes(orjson.dumps(settings))
+    bearer = {"authorization": f"Bearer {_KEY}"}
     models = {("messages", "chat_completions"): "fake,gpt-4o"}
     words = [_node(), str(program), "start"]
-    with command(words, where=cores()[:1], folder=folder, HOME=str(folder), NODE_ENV="production") as running:
+    with command(
+        words, where=cores()[:1], folder=folder, environment={"HOME": str(folder), "NODE_ENV": "production"}
+    ) as running:
         wait_for(f"http://127.0.0.1:{port}/health", running, _SECONDS)
-        yield Target("claude-code-router", port, models, running.pid, {"authorization": f"Bearer {_KEY}"})  # type: ignore[arg-type]  # literal keys
+        yield Target("claude-code-router", port, models, running.pid, bearer, version=_version(program))  # type: ignore[arg-type]  # literal keys
 
 
 @contextmanager
@@ -77,7 +80,7 @@ def litellm(provider: int, folder: Path) -> Iterator[Target]:
     settings = {
         "model_list": [{"model_name": name, "litellm_params": offer} for name, offer in offers.items()],
         "general_settings": {"master_key": _KEY},
-        "litellm_settings": {"telemetry": False, "set_verbose": False},
+        "litellm_settings": {"set_verbose": False, "use_chat_completions_url_for_anthropic_messages": True},
     }
     file.write_bytes(orjson.dumps(settings))  # JSON is YAML
     quiet = {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
@@ -92,16 +95,22 @@ def litellm(provider: int, folder: Path) -> Iterator[Target]:
     }
     words = [str(program), "--config", str(file), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     words += ["--run_granian"] if (BUILD / "litellm" / "bin" / "granian").exists() else []
-    with command(words, where=cores()[:1], folder=folder, log=folder / "litellm.log", **quiet) as running:
+    with command(words, where=cores()[:1], folder=folder, log=folder / "litellm.log", environment=quiet) as running:
         headers = {"authorization": f"Bearer {_KEY}"}
         wait_for(f"http://127.0.0.1:{port}/health/liveliness", running, _SECONDS, headers)
-        yield Target("LiteLLM", port, models, running.pid, headers)  # type: ignore[arg-type]  # literal keys
+        [found] = (BUILD / "litellm").glob("lib/python*/site-packages/litellm-*.dist-info")
+        version = found.name.removeprefix("litellm-").removesuffix(".dist-info")
+        yield Target("LiteLLM", port, models, running.pid, headers, version=version)
 
 
 def _program(file: Path) -> Path:
     if not file.exists():
         raise StartError("it isn't installed (bench/peers/install.sh)")
     return file
+
+
+def _version(program: Path) -> str:
+    return str(orjson.loads((program.parents[1] / "package.json").read_bytes())["version"])
 
 
 def _node() -> str:
