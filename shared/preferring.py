@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from secrets import token_hex
 
 from shared.callers import Caller
 from shared.canonical import Json
@@ -17,6 +20,8 @@ from shared.store import Preferences
 
 MOST_MODELS = 200
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_TRIES = 5
+_LEASE, _WAIT = 5.0, 0.02  # seconds: a look and a write take milliseconds
 _KNOWN = ("api_address", "model_preferences")
 
 
@@ -29,6 +34,40 @@ def shown(preferences: Preferences) -> Json:
         "model_preferences": list(preferences.models) if preferences.models is not None else None,
         "updated_at": changed_at.isoformat().replace("+00:00", "Z") if changed_at else None,
     }
+
+
+async def change(gateway: Gateway, caller: Caller, body: Mapping[str, object]) -> Preferences:
+    """Carries out a PUT; raises what `changed` raises. Of two at once neither is lost: the second is made again on top of the first.
+
+    The checks ask the chain and may take seconds, so they come before the lease; under it is only looked whether they still hold.
+    """
+    for _ in range(_TRIES):
+        wanted = await changed(gateway, caller, body)
+        async with _alone(gateway, caller.address):
+            found = await gateway.store.preferences(caller.address)
+            if found == caller.preferences:
+                await gateway.store.put_preferences(wanted)
+                return wanted
+        caller = replace(caller, preferences=found)
+    raise GatewayError(Code.OVERLOADED, "Your preferences are being changed by several clients at once; try again.")
+
+
+@asynccontextmanager
+async def _alone(gateway: Gateway, address: str) -> AsyncIterator[None]:
+    """One at a time for each caller, across all processes. Raises OVERLOADED where another one doesn't come to its end."""
+    store, name, holder = gateway.store, f"preferences:{address}", token_hex(8)
+    give_up = gateway.clock() + 2 * _LEASE
+    while True:
+        now = gateway.clock()
+        if await store.lease(name, holder, int(now * 1000), int((now + _LEASE) * 1000)):
+            break
+        if now > give_up:
+            raise GatewayError(Code.OVERLOADED, "Your preferences are being changed by another client; try again.")
+        await asyncio.sleep(_WAIT)
+    try:
+        yield
+    finally:
+        await store.release(name, holder)
 
 
 async def changed(gateway: Gateway, caller: Caller, body: Mapping[str, object]) -> Preferences:

@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from shared.context import Gateway
 from shared.exchange import Exchange
-from shared.preferring import changed, shown
+from shared.preferring import change, shown
 from shared.web import Endpoint, Reply, json_of, serve
 
 
@@ -20,8 +20,7 @@ async def read(exchange: Exchange, gateway: Gateway) -> Reply:
 async def write(exchange: Exchange, gateway: Gateway) -> Reply:
     """Keys that are left out keep their value."""
     caller = await gateway.callers.identify(exchange.headers)
-    preferences = await changed(gateway, caller, await json_of(exchange, gateway))
-    await gateway.store.put_preferences(preferences)
+    preferences = await change(gateway, caller, await json_of(exchange, gateway))
     return Reply(shown(preferences))
 
 
