@@ -13,9 +13,11 @@ import orjson
 from shared.store import GLOBAL, Cost, Grant, Preferences, Settlement, Tokens, UsageRow
 from shared.store.copying import COSTS, MINUTE, TOKENS, Cells, CopyError, Mark, Page, Rows, Sums, add_up
 from shared.store.dynamo_client import THREADS, Table
+from shared.store.dynamo_grants import put_grant, put_preferences
 from shared.store.dynamo_items import (
     COPIES,
     DAYS,
+    LIMITS,
     Item,
     budget_key,
     counter_key,
@@ -25,8 +27,6 @@ from shared.store.dynamo_items import (
     shard_of,
     token_key,
     write_entry,
-    write_grant,
-    write_preferences,
 )
 from shared.store.dynamo_totals import FOLDED, read_total_key, total_key
 from shared.store.dynamo_usage import record
@@ -35,8 +35,10 @@ from shared.store.outbox import Entry, Receipt
 Put = Callable[[dict[str, Any]], Any]
 
 _COPY = "COPY"
-_LIMITS = tuple(field.name for field in fields(Grant) if field.name not in ("owner", "delegate"))
 _PLAIN = tuple(field.name for field in fields(UsageRow) if field.name not in ("tokens", "cost", "receipt"))
+_TIED = frozenset({"preferences", "grants"})
+"""Tables whose rows are written one after the other, since the items of many are written together."""
+
 _RECEIPT = tuple(field.name for field in fields(Receipt))
 _PROGRESS = tuple(field.name for field in fields(Entry) if field.name != "receipt")
 
@@ -131,7 +133,7 @@ class DynamoSide:
                 cells = {"address": rest, "api_address": item.get("api_address"), "models": models}
                 yield "preferences", {**cells, "updated_at": item["updated_at"]}
             case "GRANT":
-                limits = orjson.dumps({name: item[name] for name in _LIMITS if name in item}).decode()
+                limits = orjson.dumps({name: item[name] for name in LIMITS if name in item}).decode()
                 yield "grants", {"owner": rest, "delegate": item["sk"], "limits": limits}
             case "BUDGET" if rest == "0":
                 yield "budget", {"only": 1, "amount": item.get("amount"), "alert_only": int(item["alert_only"])}
@@ -152,18 +154,32 @@ class DynamoSide:
                 await self._add(table, row)
 
         await self._name_days(rows)
-        await asyncio.gather(*(one(table, row) for table, some in rows.items() for row in some))
+        for table, some in rows.items():
+            if table in _TIED:
+                for row in some:
+                    await self._add(table, row)
+            else:
+                await asyncio.gather(*(one(table, row) for row in some))
 
     async def _name_days(self, rows: Rows) -> None:
         days = {day_of(row["at"]) for row in rows.get("usage", ())} | {row["day"] for row in rows.get("pruned", ())}
         await asyncio.gather(*(self._table.put({"pk": DAYS, "sk": day}) for day in days))
 
     async def _add(self, table: str, row: Cells) -> None:
-        if table == "usage":
-            await record(self._table, _read_usage(row), Settlement(), {})
-            return
-        for item in _items(table, row):
-            await self._table.put(item)
+        match table:
+            case "usage":
+                await record(self._table, _read_usage(row), Settlement(), {})
+            case "preferences":
+                models = None if row["models"] is None else tuple(orjson.loads(row["models"]))
+                await put_preferences(
+                    self._table, Preferences(row["address"], row["api_address"], models, row["updated_at"])
+                )
+            case "grants":
+                grant = Grant(row["owner"], row["delegate"], **orjson.loads(row["limits"]))
+                await put_grant(self._table, grant.owner, grant.delegate, grant)
+            case _:
+                for item in _items(table, row):
+                    await self._table.put(item)
 
     async def mark(self, source: str) -> Mark | None:
         found = await self._table.get(_COPY, _COPY)
@@ -193,16 +209,9 @@ def _items(table: str, row: Cells) -> list[dict[str, Any]]:
         case "tokens":
             pk, sk = token_key(row["hash"])
             address, expires_at = row["address"], row["expires_at"]
-            guess = {"address": address, "owner": address}
-            return [{"pk": pk, "sk": sk, **guess, "expires_at": expires_at, "ttl": expires_at}]
+            return [{"pk": pk, "sk": sk, "address": address, "expires_at": expires_at, "ttl": expires_at}]
         case "signatures":
             return [{"pk": f"SIG#{row['digest'].hex()}", "sk": "SIG", "ttl": row["expires_at"]}]
-        case "preferences":
-            models = None if row["models"] is None else tuple(orjson.loads(row["models"]))
-            found = Preferences(row["address"], row["api_address"], models, row["updated_at"])
-            return [dict(write_preferences(found))]
-        case "grants":
-            return [dict(write_grant(Grant(row["owner"], row["delegate"], **orjson.loads(row["limits"]))))]
         case "budget":
             cap = {"amount": row["amount"], "alert_only": bool(row["alert_only"])}
             return [{**dict(zip(("pk", "sk"), budget_key(copy), strict=True)), **cap} for copy in range(COPIES)]

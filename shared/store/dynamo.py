@@ -1,13 +1,14 @@
 """The store in one DynamoDB table: for many machines at once, serverless or behind a load balancer.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-general-nosql-design.html. One round trip tells a request who is
-calling, one more takes its holds if there is a cap, and one writes it down.
+calling and what binds the call, one more takes its holds if there is a cap, and one writes it down.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from shared.errors import GatewayError
 from shared.store import Budget, Grant, Hold, Preferences, Session, Settlement, Totals, UsageQuery, UsageRow
 from shared.store import dynamo_caps as caps
+from shared.store import dynamo_grants as binding
 from shared.store import dynamo_outbox as outbox
 from shared.store import dynamo_totals as sums
 from shared.store import dynamo_usage as rows
@@ -24,23 +26,19 @@ from shared.store.dynamo_items import (
     DAYS,
     END,
     Item,
-    Key,
     budget_key,
     day_of,
-    grant_key,
     preferences_key,
-    read_grant,
     read_preferences,
     token_key,
     write_item,
-    write_preferences,
 )
 from shared.store.outbox import Entry, Receipt, ReceiptState
 
-_KNOWN_TOKENS = 20_000
 _RECENT_RECEIPTS = 1_000
 _KEPT = 10_000
-_EVERYBODY = "*"
+_SKEW = 10
+"""Seconds by which clocks may differ."""
 
 
 class DynamoStore:
@@ -48,9 +46,7 @@ class DynamoStore:
 
     def __init__(self, table: str, client: Any = None) -> None:
         self._table = Table(table, client)
-        self._guesses: OrderedDict[bytes, tuple[str, str]] = (
-            OrderedDict()
-        )  # token -> its address, and whose keys it uses
+        self._capped_since: int | None = None  # seconds; None: no budget was read yet
         self._holding: dict[str, caps.Holding] = {}  # what this process holds, by request
         self._recent: OrderedDict[str, None] = OrderedDict()  # receipts that this process has put
         self._unwritten: list[tuple[UsageRow, Settlement, Receipt | None]] = []
@@ -60,37 +56,23 @@ class DynamoStore:
     # ── callers
 
     async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
-        """One round trip where this process knows the token: what belongs to it is read beside it, and read again if the preferences
-        name another owner by now. A process that meets a token for the first time needs two."""
-        token, (address, owner) = token_key(token_hash), self._guesses.get(token_hash, ("", ""))
-        found = await self._table.get_all([token, budget_key(_any_copy()), *_keys_of(address, owner)])
+        """One round trip. Two for a token that doesn't name its address, or where copies of the owner's grants are missing."""
+        token, budget = token_key(token_hash), budget_key(_any_copy())
+        found = await self._table.get_all([token, budget, *(binding.keys_of(hint) if hint else ())])
         if not _living(found.get(token), max(now, self._expired_until)):
             return None
-        item = found[token]
-        if not address:
-            address, owner = item["address"], item["owner"]
-            found |= await self._table.get_all(_keys_of(address, owner))
-        while _owner_in(found, address) != owner:
-            owner = _owner_in(found, address)
-            found |= await self._table.get_all(_keys_of(address, owner))
-        self._guess(token_hash, address, owner)
-        grants = [read_grant(found[key]) for key in _grant_keys(address, owner) if key in found]
+        address: str = found[token]["address"]
+        if address != hint:
+            found |= await self._table.get_all(binding.keys_of(address))
+        grants = binding.grants_in(found, address)
+        if grants is None:
+            grants = await binding.grants_between(self._table, binding.owner_in(found, address), address)
         preferences = read_preferences(address, found.get(preferences_key(address)))
-        return Session(address, item["expires_at"], preferences, tuple(grants), _budget_in(found))
-
-    def _guess(self, token_hash: bytes, address: str, owner: str) -> None:
-        self._guesses[token_hash] = (address, owner)
-        self._guesses.move_to_end(token_hash)
-        if len(self._guesses) > _KNOWN_TOKENS:
-            self._guesses.popitem(last=False)
+        return Session(address, found[token]["expires_at"], preferences, grants, self._budget(found.get(budget)))
 
     async def add_token(self, token_hash: bytes, address: str, expires_at: int) -> None:
         pk, sk = token_key(token_hash)
-        owner = (
-            await self.preferences(address)
-        ).api_address or address  # a guess for processes that meet the token first
-        times = {"expires_at": expires_at, "ttl": expires_at}
-        await self._table.put({"pk": pk, "sk": sk, "address": address, "owner": owner, **times})
+        await self._table.put({"pk": pk, "sk": sk, "address": address, "expires_at": expires_at, "ttl": expires_at})
 
     async def end_token(self, token_hash: bytes) -> None:
         await self._table.delete(*token_key(token_hash))
@@ -107,7 +89,7 @@ class DynamoStore:
         return read_preferences(address, await self._table.get(*preferences_key(address)))
 
     async def put_preferences(self, preferences: Preferences) -> None:
-        await self._table.put(write_preferences(preferences))
+        await binding.put_preferences(self._table, preferences)
 
     async def expire(self, now: int) -> None:
         """DynamoDB deletes what has expired; here only what it hasn't got to yet is kept from coming back."""
@@ -164,37 +146,43 @@ class DynamoStore:
     # ── money
 
     async def budget(self) -> Budget:
-        key = budget_key(_any_copy())
-        item = await self._table.get(*key)
-        return _read_budget(item)
+        return self._budget(await self._table.get(*budget_key(_any_copy())))
 
     async def put_budget(self, budget: Budget) -> None:
         copies = (dict(zip(("pk", "sk"), budget_key(copy), strict=True)) for copy in range(COPIES))
-        cap = {"amount": budget.amount, "alert_only": budget.alert_only}
+        cap = {"amount": budget.amount, "alert_only": budget.alert_only, "since": int(time.time())}
         await self._table.transact([{"Put": {"Item": write_item({**copy, **cap})}} for copy in copies])
+
+    def _budget(self, item: Item | None) -> Budget:
+        self._capped_since = max(self._capped_since or 0, item.get("since", 0) if item else 0)
+        return Budget(item.get("amount"), item["alert_only"]) if item else Budget()
 
     async def spent(self, spender: str, period: str) -> int:
         return await caps.spent(self._table, spender, period)
 
     async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> Sequence[int]:
-        left, holding = await caps.hold(self._table, holds, expires_at, max(now, self._expired_until))
+        unheld = None if self._capped_since is None else self._capped_since + expires_at - now + _SKEW
+        left, holding = await caps.hold(self._table, holds, expires_at, max(now, self._expired_until), unheld)
         self._holding[request_id] = {**self._holding.get(request_id, {}), **holding}
         return left
 
     async def grants(self, owner: str) -> Sequence[Grant]:
-        return await caps.grants(self._table, owner)
+        return await binding.grants(self._table, owner)
 
     async def put_grants(
         self, owner: str, grants: Mapping[str, Grant | None], since: Mapping[str, tuple[str, int]]
     ) -> None:
         async def count(delegate: str, begun: int) -> int:
             def theirs(caller: str, payer: str) -> bool:
-                return payer == owner and delegate in (_EVERYBODY, caller)
+                return payer == owner and delegate in (binding.EVERYBODY, caller)
 
             found = await sums.groups(self._table, sums.Span(begun, END, theirs))
             return sum(cost for _, _, cost in found.values())
 
-        await caps.put_grants(self._table, owner, grants, since, count)
+        for delegate, grant in grants.items():
+            if grant is not None:
+                await caps.begin(self._table, grant, since, count)
+            await binding.put_grant(self._table, owner, delegate, grant)
 
     # ── receipts
 
@@ -242,24 +230,3 @@ def _any_copy() -> int:
 def _living(token: Item | None, now: int) -> bool:
     """TTL removes items late (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html): the time is checked here."""
     return token is not None and token["expires_at"] > now
-
-
-def _keys_of(address: str, owner: str) -> list[Key]:
-    return [preferences_key(address), *_grant_keys(address, owner)] if address else []
-
-
-def _grant_keys(address: str, owner: str) -> list[Key]:
-    return [grant_key(owner, _EVERYBODY), grant_key(owner, address)]
-
-
-def _owner_in(found: Mapping[Key, Item], address: str) -> str:
-    """Whose keys pay, as far as it has been read."""
-    return found.get(preferences_key(address), {}).get("api_address") or address
-
-
-def _budget_in(found: Mapping[Key, Item]) -> Budget:
-    return _read_budget(next((item for (pk, _), item in found.items() if pk.startswith("BUDGET#")), None))
-
-
-def _read_budget(item: Item | None) -> Budget:
-    return Budget(item.get("amount"), item["alert_only"]) if item else Budget()

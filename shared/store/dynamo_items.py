@@ -179,6 +179,11 @@ def grant_key(owner: str, delegate: str) -> Key:
     return f"GRANT#{owner}", delegate
 
 
+def caller_key(owner: str, caller: str) -> Key:
+    """Where the callers are listed that use an owner's keys."""
+    return f"CALLERS#{owner}", caller
+
+
 def budget_key(copy: int) -> Key:
     return f"BUDGET#{copy}", "BUDGET"
 
@@ -213,7 +218,9 @@ def lease_key(name: str) -> Key:
 _ROW = tuple(field for field in fields(UsageRow) if field.name not in ("tokens", "cost", "receipt"))
 _TOKENS = tuple(field.name for field in fields(Tokens))
 _COST = tuple(field.name for field in fields(Cost))
-_LIMITS = tuple(field.name for field in fields(Grant) if field.name not in ("owner", "delegate"))
+
+LIMITS = tuple(field.name for field in fields(Grant) if field.name not in ("owner", "delegate"))
+"""What a grant may limit."""
 
 
 def write_row(row: UsageRow) -> dict[str, Any]:
@@ -255,11 +262,11 @@ def read_preferences(address: str, item: Item | None) -> Preferences:
 
 def write_grant(grant: Grant) -> Item:
     pk, sk = grant_key(grant.owner, grant.delegate)
-    return {"pk": pk, "sk": sk, **{name: getattr(grant, name) for name in _LIMITS}}
+    return {"pk": pk, "sk": sk, **{name: getattr(grant, name) for name in LIMITS}}
 
 
 def read_grant(item: Item) -> Grant:
-    limits = {name: item[name] for name in _LIMITS if name in item}
+    limits = {name: item[name] for name in LIMITS if name in item}
     return Grant(item["pk"].removeprefix("GRANT#"), item["sk"], **limits)
 
 

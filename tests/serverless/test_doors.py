@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.context import close
+from shared.keys.env import EnvKeys
 from tests.gateway.live import KEYS, environment, new_wallet
 from tests.gateway.provider import Provider, json_reply
 from tests.gateway.wire import CHAT, MESSAGES, RESPONSES
@@ -56,7 +57,8 @@ def world(dynamodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     }  # fmt: skip
     folder = tmp_path_factory.mktemp("doors")
     states = [import_module(f"functions.{folder_of(name)}.app").app.state for name in FUNCTIONS if _served(name)]
-    with environment(settings, folder):
+    with environment(settings, folder), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(EnvKeys, "admit", _anybody)  # as an owner's word on chain would
         world = World(provider)
         with watched(lambda: world.now):
             yield world
@@ -67,6 +69,9 @@ def world(dynamodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     asyncio.set_event_loop(None)
     loop.close()
     provider.close()
+
+
+async def _anybody(keys: EnvKeys, owner: str, caller: str) -> None: ...
 
 
 def _served(name: str) -> bool:
@@ -117,9 +122,22 @@ def play(world: World, door: str, tmp_path: Path) -> None:
     ask("health", "GET", "/")
     ask("rofl_pubkey", "GET", "/rofl/public-key")
     ask("openapi", "GET", "/openapi.json")
+    _delegate(ask, token, tmp_path)
     ask("grants", "PUT", "/user/grants", {"grants": dict.fromkeys(_GRANTS)}, token=token)
     ask("auth", "POST", "/auth/logout", token=token)
     assert world.invoke(door, "usage", "GET", "/usage?scope=me", token=token)[0] == 401
+
+
+def _delegate(ask: Any, token: str, tmp_path: Path) -> None:
+    """Somebody who uses this owner's keys for a while."""
+    owner = ask("preferences", "GET", "/user/preferences", token=token)["address"]
+    login = ask("auth", "POST", "/auth/login", new_wallet(tmp_path).login(23295, 604_800))
+    ask("preferences", "PUT", "/user/preferences", {"api_address": owner}, token=login["token"])
+    given = {"grants": {"*": {"dailyUsd": 4}, login["address"]: {"requestsPerMinute": 9}}}
+    ask("grants", "PUT", "/user/grants", given, token=token)
+    assert ask("preferences", "GET", "/user/preferences", token=login["token"])["api_address"] == owner
+    ask("preferences", "PUT", "/user/preferences", {"api_address": None}, token=login["token"])
+    ask("grants", "PUT", "/user/grants", {"grants": {login["address"]: None}}, token=token)
 
 
 def test_every_function_answers_at_every_door(played: World) -> None:

@@ -12,6 +12,7 @@ import pytest
 from shared.store import Store
 from shared.store.sqlite import SqliteStore
 from tests.store import dynamo_tables
+from tests.store.dynamo_world import World
 
 T = TypeVar("T")
 Open = Callable[[], Store]
@@ -64,3 +65,11 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(STORES[request.param](tmp_path))
     yield made
     made.close()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    for store in made.stores:
+        asyncio.run(store.close())

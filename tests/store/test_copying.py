@@ -35,6 +35,7 @@ from shared.store.dynamo_client import Table
 from shared.store.outbox import Receipt
 from shared.store.sqlite import SqliteStore
 from tests.store import dynamo_tables
+from tests.store.faulty import Faulty
 
 T = TypeVar("T")
 
@@ -154,6 +155,29 @@ def test_there_and_back_nothing_is_lost(places: Places) -> None:
     before = places.ask(lambda: SqliteStore(places.file), seen)
     assert places.ask(lambda: DynamoStore(places.table, dynamo_tables.client()), seen) == before
     assert places.ask(lambda: SqliteStore(places.back), seen) == before
+
+
+def test_what_binds_a_caller_is_told_at_once_after_a_copy(places: Places) -> None:
+    places.ask(lambda: SqliteStore(places.file), fill)
+    move(SqliteSide(places.file, NOW, new=False), places.dynamo())
+    client = Faulty(dynamo_tables.client())
+
+    async def look(store: Store) -> list[str]:
+        looked = [await store.session(bytes([number]) * 32, NOW, ALICE) for number in range(40)]
+        return [
+            grant.delegate for session in looked if session and session.address == ALICE for grant in session.grants
+        ]
+
+    bound = places.ask(lambda: DynamoStore(places.table, client), look)
+    assert len(bound) > 10
+    assert set(bound) == {"*", ALICE}
+    others = sum(session == BOB for session in places.ask(lambda: SqliteStore(places.file), whose))
+    assert client.asked == {"batch_get_item": 40 + others}  # a token of Bob's doesn't name Alice
+
+
+async def whose(store: Store) -> list[str]:
+    looked = [await store.session(bytes([number]) * 32, NOW) for number in range(40)]
+    return [session.address for session in looked if session]
 
 
 def test_a_dynamodb_store_of_its_own_moves_to_a_file(places: Places) -> None:

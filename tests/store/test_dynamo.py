@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,9 +25,10 @@ from shared.store import (
     UsageRow,
 )
 from shared.store.dynamo import DynamoStore
-from shared.store.dynamo_items import STRANGER, counter_key, row_key
+from shared.store.dynamo_items import STRANGER, row_key
 from tests.store import dynamo_tables
-from tests.store.faulty import Faulty, First, canceled, refusal
+from tests.store.dynamo_world import World
+from tests.store.faulty import First, canceled, refusal
 
 ALICE, BOB = ("0x" + letter * 40 for letter in "ab")
 NOON = 1_795_521_600_000  # 2026-11-24T12:00:00Z
@@ -52,81 +53,7 @@ def settlement(*more: tuple[str, str]) -> Settlement:
     return Settlement(((GLOBAL, MONTH), *more))
 
 
-class World:
-    """A table, and processes that use it."""
-
-    def __init__(self) -> None:
-        self.name = dynamo_tables.new_table()
-        self.stores: list[DynamoStore] = []
-
-    def open(self) -> tuple[DynamoStore, Faulty]:
-        client = Faulty(dynamo_tables.client())
-        store = DynamoStore(self.name, client)
-        self.stores.append(store)
-        return store, client
-
-    def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        asyncio.run(work())
-
-    async def counter(self, spender: str = GLOBAL, period: str = MONTH) -> dict[str, Any]:
-        return dict(await self.stores[0]._table.get(*counter_key(spender, period)) or {})
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    yield made
-    for store in made.stores:
-        asyncio.run(store.close())
-
-
-# ── round trips ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_one_round_trip_before_a_call_and_one_after(world: World) -> None:
-    store, client = world.open()
-
-    async def work() -> None:
-        await store.put_budget(Budget(10**12, True))
-        await store.put_preferences(Preferences(ALICE, BOB, ("gpt",), 1))
-        await store.put_grants(BOB, {ALICE: Grant(BOB, ALICE, daily=5), "*": Grant(BOB, "*")}, {})
-        await store.add_token(HASH, ALICE, 100)
-        for number in range(3):
-            client.asked.clear()
-            session = await store.session(HASH, 1)
-            assert session is not None
-            assert session.preferences.models == ("gpt",)
-            assert session.grants == (Grant(BOB, "*"), Grant(BOB, ALICE, daily=5))
-            assert session.budget == Budget(10**12, True)
-            assert client.asked == {"batch_get_item": 2 if number == 0 else 1}
-            client.asked.clear()
-            await store.record(row(number), settlement())
-            assert client.asked == {"transact_write_items": 1, **({"put_item": 1} if number == 0 else {})}
-
-    world.run(work)
-
-
-def test_what_a_process_guesses_of_a_token_is_never_believed(world: World) -> None:
-    (here, _), (there, _) = world.open(), world.open()
-
-    async def work() -> None:
-        await there.add_token(HASH, ALICE, 100)
-        await there.put_grants(ALICE, {"*": Grant(ALICE, "*", daily=1)}, {})
-        await there.put_grants(BOB, {ALICE: Grant(BOB, ALICE, daily=2)}, {})
-        for owner, daily in ((None, 1), (BOB, 2), (ALICE, 1), (BOB, 2), (None, 1)):
-            await there.put_preferences(Preferences(ALICE, owner, None, 1))
-            session = await here.session(HASH, 1)
-            assert session is not None
-            assert session.preferences.api_address == owner
-            assert [grant.daily for grant in session.grants] == [daily]
-        await there.put_grants(ALICE, {"*": None}, {})
-        session = await here.session(HASH, 1)
-        assert session is not None
-        assert session.grants == ()
-        await there.end_token(HASH)
-        assert await here.session(HASH, 1) is None
-
-    world.run(work)
+# ── callers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_budget_that_a_session_brought_serves_its_own_request_alone(world: World) -> None:
@@ -376,7 +303,8 @@ def test_a_request_that_outlives_its_hold_is_counted_all_the_same(world: World) 
         await slow.hold(made.id, [Hold(GLOBAL, MONTH, 600, 1_000)], 100, 0)
         await other.hold("x", [Hold(GLOBAL, MONTH, 900, 1_000)], 300, 100)  # takes the first one off
         await slow.record(made, settlement())
-        assert (await world.counter())["used"] == 900
+        counter = await world.counter()
+        assert (counter["used"], counter["paid"]) == (1_075, 175)
         assert await other.spent(GLOBAL, MONTH) == 175
         with pytest.raises(CapReachedError) as caught:
             await other.hold("y", [Hold(GLOBAL, MONTH, 1, 1_000)], 300, 100)
