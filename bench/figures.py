@@ -12,7 +12,7 @@ import uvloop
 
 from bench.cases import Case
 from bench.load import run
-from bench.processes import cpu_of
+from bench.processes import cpu_of, idle_time
 from bench.targets import Target
 
 _WARM_SECONDS = 0.4
@@ -37,7 +37,7 @@ class Provider:
 @dataclass(frozen=True, slots=True)
 class Run:
     """Figures of one run. Times in milliseconds, CPU in microseconds for a request; `busy`: cores that the target used, `load`:
-    cores that the load and the provider used."""
+    cores that the load and the provider used; `unshared`: the rate that the target would have on cores of its own."""
 
     rate: float
     p50: float
@@ -47,6 +47,7 @@ class Run:
     cpu: float
     busy: float
     load: float
+    unshared: float
     failures: int
 
 
@@ -58,16 +59,23 @@ def measure(target: Target, case: Case, provider: Provider, seconds: float) -> R
     spread = case.nominal if case.connections > 1 else 0.0
     if not case.pace:
         uvloop.run(run(target.port, question, case.connections, _WARM_SECONDS))
-    pids = target.pids
-    before, loading = _spent(pids), _spent([provider.pid, os.getpid()])
+    pids, mine = target.pids, [provider.pid, os.getpid()]
+    before, loading, idle = _spent(pids), _spent(mine), idle_time()
     figures = uvloop.run(run(target.port, question, case.connections, seconds, spread))
-    used, loaded = _spent(pids) - before, _spent([provider.pid, os.getpid()]) - loading
+    used, loaded, idle = _spent(pids) - before, _spent(mine) - loading, idle_time() - idle
     count, took = max(figures.requests, 1), figures.seconds
     return Run(
         rate=figures.rate, p50=figures.latency(0.5) * 1000, p99=figures.latency(0.99) * 1000,
         first_word=figures.first_word * 1000, on_pace=figures.on_pace(case.nominal), cpu=used / count * 1e6,
-        busy=used / took, load=loaded / took, failures=figures.failures,
+        busy=used / took, load=loaded / took, unshared=_unshared(figures.rate, target.workers, (used + idle) / took),
+        failures=figures.failures,
     )  # fmt: skip
+
+
+def _unshared(rate: float, workers: int, had: float) -> float:
+    """The rate of so many workers if they had a core each, by the cores that they had: those that they used, and those that
+    nobody used."""
+    return rate * workers / min(workers, had) if had else 0.0
 
 
 def _spent(pids: Iterable[int]) -> float:

@@ -112,7 +112,7 @@ def _named() -> Sequence[str]:
 def _target(
     variant: Variant, port: int, pid: int, token: str, models: Mapping[tuple[Api, Api], str] = MODELS
 ) -> Target:
-    return Target(variant.name, port, models, pid, {"authorization": f"Bearer {token}"})
+    return Target(variant.name, port, models, pid, {"authorization": f"Bearer {token}"}, workers=variant.workers)
 
 
 @contextmanager

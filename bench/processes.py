@@ -118,6 +118,15 @@ def cpu_of(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
 
 
+def idle_time() -> float:
+    """Seconds that the cores of this machine were idle, all together.
+
+    https://man7.org/linux/man-pages/man5/proc_stat.5.html
+    """
+    _, _, _, _, idle, waiting, *_ = Path("/proc/stat").read_text().split(maxsplit=8)
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_of(pid: int) -> float:
     """Proportional memory in MB: what is shared by several is counted once, over all of them."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

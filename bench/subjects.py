@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from bench.figures import Results, Run, Spread
 from bench.load import SLACK
 
 EKAI, BUDGETS = "ekai", "budgets"
-PEERS = ("portkey", "router", "litellm")
+PEERS = ("portkey", "litellm")  # claude-code-router takes Messages only
 ALL = ("direct", "nginx", EKAI, BUDGETS, *PEERS)
 VARIANTS = (EKAI, BUDGETS, "unrecorded", "warm", "cold", "dynamodb")
 
@@ -82,12 +81,6 @@ def passed(row: Row) -> Row:
     return Row(cases.lane(case.client, case.client, stream=case.stream), row.target)
 
 
-def unshared(run: Run, workers: int) -> float:
-    """The rate that so many workers would have if the load took none of their cores."""
-    return run.rate * workers / min(workers, max(_CORES - run.load, 0.01))
-
-
-_CORES = os.cpu_count() or 1
 RATE = Column("requests/s", lambda run: run.rate)
 STREAMS = Column("streams/s", lambda run: run.rate)
 P50 = Column("p50 ms", lambda run: run.p50, "{:,.2f}")
@@ -103,7 +96,8 @@ TO_NGINX = Column("CPU × nginx", lambda run: run.cpu, "{:,.1f}", over=at("nginx
 TO_EKAI = Column("CPU × Ekai", lambda run: run.cpu, "{:,.2f}", over=at(EKAI))
 TO_PASSED = Column("CPU × passed on", lambda run: run.cpu, "{:,.2f}", over=passed)
 RATE_TO_NGINX = Column("rate × nginx", lambda run: run.rate, "{:,.2f}", over=at("nginx"))
-TWICE = Column("rate × 1 worker", lambda run: run.rate, "{:,.2f}", over=at("one"))
+UNSHARED = Column("unshared", lambda run: run.unshared)
+TWICE = Column("unshared × 1 worker", lambda run: run.unshared, "{:,.2f}", over=at("one"))
 LOAD = Column("the load's cores", lambda run: run.load, "{:.2f}")
 
 
@@ -162,7 +156,7 @@ def _translated() -> Iterator[Subject]:
     yield Subject(
         "Translated, beside the peers",
         "",
-        [row for case in both for row in _each(case, (EKAI, *PEERS))],
+        [row for case in both for row in _each(case, (EKAI, *PEERS, "router"))],
         (RATE, P50, P99, CPU, TO_EKAI, FAILED),
         by_case=True,
     )
@@ -195,10 +189,10 @@ def _variants() -> Iterator[Subject]:
         )
     yield Subject(
         "Workers",
-        "Both on all cores, which they share with the load. Unshared: the rate, times the cores that the workers would use, over "
-        "those that the load left them.",
+        "Both on all cores, which they share with the load. Unshared: the rate that they would have on cores of their own, "
+        "by the cores that the load left them, used or not.",
         [Row(cases.WHOLE, "one"), Row(cases.WHOLE, "two")],
-        (RATE, LOAD, BUSY, CPU, TWICE),
+        (RATE, LOAD, BUSY, UNSHARED, TWICE, CPU),
     )
 
 

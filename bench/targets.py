@@ -33,6 +33,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict)
     headers_for: Mapping[Api, Mapping[str, str]] = field(default_factory=dict)
     version: str = ""
+    workers: int = 1
 
     @property
     def pids(self) -> list[int]:

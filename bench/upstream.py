@@ -50,7 +50,11 @@ def _messages() -> tuple[bytes, list[bytes]]:
     whole = {**message, "content": [text], "stop_reason": "end_turn", "usage": usage}
     start: dict[str, object] = {**message, "content": [], "stop_reason": None, "usage": usage}
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word "}}
-    end: dict[str, object] = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}
+    end: dict[str, object] = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": usage,
+    }
     return json.dumps(whole).encode(), _sse(
         {"type": "message_start", "message": start},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
