@@ -48,7 +48,7 @@ class Passthrough:
     Only whole events go out, so that a comment or an error of ours never lands inside one.
     """
 
-    __slots__ = ("_client", "_gate", "_meter", "_parser", "_repair", "ended", "failed", "progress")
+    __slots__ = ("_client", "_gate", "_meter", "_parser", "_plain", "_repair", "ended", "failed", "progress")
 
     def __init__(self, client: Dialect, repair: Repair | None) -> None:
         self._client = client
@@ -56,6 +56,7 @@ class Passthrough:
         self._parser = Parser()
         self._repair = repair
         self._gate = Gate()
+        self._plain = True  # every line so far ended with LF alone
         self.ended = False
         self.failed: GatewayError | None = None
         self.progress = False
@@ -69,6 +70,30 @@ class Passthrough:
         return self._meter.output_chars
 
     def feed(self, chunk: bytes) -> bytes:
+        """Whole events go through as one block where they are mere deltas, all else event by event."""
+        self._plain = self._plain and b"\r" not in chunk
+        end = chunk.rfind(b"\n\n") + 2
+        if not self._plain or end == 1:
+            return self._one_by_one(chunk)
+        begun = 0
+        out: list[bytes] = []
+        if not (self.progress and self._parser.at_boundary):
+            begun = chunk.find(b"\n\n") + 2
+            out.append(self._one_by_one(chunk[:begun]))
+        block = chunk[begun:end]
+        if block and self.progress and self._parser.at_boundary and (passed := self._block(block)) is not None:
+            out.append(passed)
+            begun = end
+        out.append(self._one_by_one(chunk[begun:]))
+        return b"".join(out)
+
+    def _block(self, block: bytes) -> bytes | None:
+        mended = block if self._repair is None else self._repair.block(block)
+        return mended if mended is not None and self._meter.see_block(block) else None
+
+    def _one_by_one(self, chunk: bytes) -> bytes:
+        if not chunk:
+            return b""
         meter, repair = self._meter, self._repair
         events = self._parser.feed(chunk)
         for event in events:

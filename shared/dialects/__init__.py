@@ -79,6 +79,9 @@ class Meter(Protocol):
     def see(self, event: SSE) -> None:
         """One event of a stream."""
 
+    def see_block(self, block: bytes) -> bool:
+        """Whole events at once, where they are mere deltas, as nearly all are. False: they are not, and nothing was counted."""
+
     def whole(self, body: Json) -> None:
         """A whole reply."""
 
@@ -91,6 +94,9 @@ class Repair(Protocol):
 
     def event(self, event: SSE) -> SSE | None:
         """The event, mended or as it is; None: the client must not see it."""
+
+    def block(self, block: bytes) -> bytes | None:
+        """Whole events at once, mended; None: they have to be looked at one by one."""
 
     def whole(self, body: Json) -> Json:
         """A whole reply, mended."""

@@ -5,6 +5,7 @@ https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -15,7 +16,8 @@ from shared.dialects.anthropic.usage import overlay, read_usage
 from shared.errors import GatewayError
 from shared.sse import SSE
 
-_FRAME = 90  # bytes of a delta that are none of its text
+_TELLING = re.compile(rb'"(?:usage|error)"|message_st|message_delta|event: ?error')
+_TEXT = re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 
 
 class Meter:
@@ -35,8 +37,7 @@ class Meter:
         """One event of a stream."""
         data = event.data
         if event.event == "content_block_delta" or b'"content_block_delta"' in data[:40]:
-            if b'"signature_delta"' not in data:
-                self.output_chars += _length(data)
+            self.output_chars += sum(map(len, _TEXT.findall(data)))
             return
         if b'"usage"' in data or b"message_stop" in data or b'"error"' in data or b"message_start" in data:
             try:
@@ -45,6 +46,13 @@ class Meter:
                 return
             if isinstance(value, dict):
                 self._event(value)
+
+    def see_block(self, block: bytes) -> bool:
+        """Whole events at once, if they are mere deltas."""
+        if _TELLING.search(block):
+            return False
+        self.output_chars += sum(map(len, _TEXT.findall(block)))
+        return True
 
     def _event(self, value: Json) -> None:
         match value.get("type"):
@@ -86,12 +94,6 @@ class Meter:
         counted = read_usage(self._counts)
         if counted.reported:
             self.usage = counted
-
-
-def _length(data: bytes) -> int:
-    """Characters that a delta brings, roughly: from its last opening quote to the closing braces."""
-    start = data.rfind(b'":"')
-    return max(len(data) - start - 6, 0) if start >= 0 else max(len(data) - _FRAME, 0)
 
 
 def _size(block: Any) -> int:

@@ -41,6 +41,10 @@ class Meter:
         except orjson.JSONDecodeError:
             self.failed = True  # a reader of it would fail as well
 
+    def see_block(self, block: bytes) -> bool:
+        """Every event counts the tokens so far: none is a mere delta."""
+        return False
+
     def whole(self, body: Json) -> None:
         """A whole reply."""
         self._look(body)

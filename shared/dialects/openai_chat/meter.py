@@ -52,6 +52,13 @@ class Meter:
             if isinstance(chunk, dict):
                 self._note(chunk)
 
+    def see_block(self, block: bytes) -> bool:
+        """Whole events at once, if they are mere deltas."""
+        if not self.model or b"event:" in block or b"[DONE]" in block or _TELLING.search(block):
+            return False
+        self.output_chars += sum(map(len, _TEXT.findall(block)))
+        return True
+
     def whole(self, body: Json) -> None:
         """A whole reply."""
         self._note(body)

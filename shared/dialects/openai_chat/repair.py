@@ -54,6 +54,16 @@ class Repair:
             data = _STOP.sub(_CALLED, data)
         return event if data is event.data else SSE(data, event.event)
 
+    def block(self, block: bytes) -> bytes | None:
+        """Whole events at once; None where one of them needs more than a field taken out."""
+        if self._hide_usage:
+            block = block.replace(_NULL_USAGE, b"")
+            if b'"usage"' in block:
+                return None
+        if (self._mend_index or self._mend_reason) and (self._called or _CALLS.search(block)):
+            return None
+        return block
+
     def _index(self, data: bytes) -> bytes:
         """Adds the index to calls that have none: without it the OpenAI SDK crashes. A new id is a new call."""
         try:

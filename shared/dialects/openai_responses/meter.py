@@ -17,8 +17,9 @@ _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "re
 _FAILED = ("response.failed", "response.cancelled", "error")
 _TELLING = frozenset((*_TERMINAL, "response.created", "error"))
 _TOLD = tuple(f'"{kind}"'.encode() for kind in _TELLING)
+_TELLING_BYTES = re.compile(rb'response\.(?:completed|incomplete|failed|cancelled|created)|"error"|event: ?error')
+_TEXT = re.compile(rb'"delta"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _SEQUENCE = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
-_DELTA = re.compile(rb'"delta"\s*:\s*"')
 
 _REQUIRED: Json = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
 
@@ -57,13 +58,16 @@ class Meter:
         if isinstance(told, dict):
             self._tell(told.get("type") or kind, told)
 
+    def see_block(self, block: bytes) -> bool:
+        """Whole events at once, if they are mere deltas and what lies between them."""
+        if _TELLING_BYTES.search(block):
+            return False
+        self._last = block[block.rfind(b"data:") :]
+        self.output_chars += sum(map(len, _TEXT.findall(block)))
+        return True
+
     def _count(self, data: bytes) -> None:
-        found = _DELTA.search(data)
-        if found is None:
-            return
-        start = found.end()
-        end = data.find(b'","', start)
-        self.output_chars += (end if end >= 0 else max(len(data) - 2, start)) - start
+        self.output_chars += sum(map(len, _TEXT.findall(data)))
 
     def _tell(self, kind: Any, told: Json) -> None:
         if not isinstance(kind, str) or kind not in _TELLING:
