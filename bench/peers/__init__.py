@@ -11,6 +11,7 @@ import orjson
 
 from bench.processes import BUILD, StartError, command, cores, free_port, wait_for
 from bench.targets import NATIVE, Target
+from shared.dialects import Api
 
 _MODULES = BUILD / "npm" / "node_modules"
 _KEY = "sk-bench"
@@ -27,15 +28,15 @@ def portkey(provider: int, folder: Path) -> Iterator[Target]:
     port, root = free_port(), f"http://127.0.0.1:{provider}/v1"
     words = [_node(), str(program), f"--port={port}", "--headless"]
     bearer = {"authorization": f"Bearer {_KEY}", "x-portkey-custom-host": root}
-    headers_for = {
+    headers_for: dict[Api, dict[str, str]] = {
         "chat_completions": {"x-portkey-provider": "openai"},
         "responses": {"x-portkey-provider": "openai"},
         "messages": {"x-portkey-provider": "anthropic"},
     }
-    models = {**NATIVE, ("chat_completions", "messages"): "claude-haiku-4-5"}
+    models: dict[tuple[Api, Api], str] = {**NATIVE, ("chat_completions", "messages"): "claude-haiku-4-5"}
     with command(words, where=cores()[:1], folder=folder, environment={"NODE_ENV": "production"}) as running:
         wait_for(f"http://127.0.0.1:{port}/", running, _SECONDS)
-        yield Target("Portkey", port, models, running.pid, bearer, headers_for, _version(program))  # type: ignore[arg-type]  # literal keys
+        yield Target("Portkey", port, models, running.pid, bearer, headers_for, _version(program))
 
 
 @contextmanager
@@ -55,13 +56,13 @@ def router(provider: int, folder: Path) -> Iterator[Target]:
     }  # fmt: skip
     (home / "config.json").write_bytes(orjson.dumps(settings))
     bearer = {"authorization": f"Bearer {_KEY}"}
-    models = {("messages", "chat_completions"): "fake,gpt-4o"}
+    models: dict[tuple[Api, Api], str] = {("messages", "chat_completions"): "fake,gpt-4o"}
     words = [_node(), str(program), "start"]
     with command(
         words, where=cores()[:1], folder=folder, environment={"HOME": str(folder), "NODE_ENV": "production"}
     ) as running:
         wait_for(f"http://127.0.0.1:{port}/health", running, _SECONDS)
-        yield Target("claude-code-router", port, models, running.pid, bearer, version=_version(program))  # type: ignore[arg-type]  # literal keys
+        yield Target("claude-code-router", port, models, running.pid, bearer, version=_version(program))
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def litellm(provider: int, folder: Path) -> Iterator[Target]:
     }
     file.write_bytes(orjson.dumps(settings))  # JSON is YAML
     quiet = {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    models = {
+    models: dict[tuple[Api, Api], str] = {
         **NATIVE,
         ("messages", "chat_completions"): "gpt-4o",
         ("chat_completions", "messages"): "claude-haiku-4-5",
