@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -16,12 +16,12 @@ from shared.store.dynamo import DynamoStore
 from shared.store.dynamo_caps import LOOK_AGAIN
 from shared.store.dynamo_items import read_item
 from tests.store.dynamo_world import World
-from tests.store.faulty import refusal
+from tests.store.faulty import Fault, refusal
 
 ALICE, BOB = ("0x" + letter * 40 for letter in "ab")
 HASH = bytes(range(32))
 NOW = 1_795_521_600  # 2026-11-24T12:00:00Z
-LIFE = 700
+LIFE = 300
 MONTH, MINUTE = "2026-11", "2026-11-24T12:00"
 PURSE = f"{BOB}:*"
 
@@ -182,8 +182,8 @@ def test_what_a_counter_lacks_for_ever_is_found_in_time(world: World) -> None:
         await hold(here, 100)
         await DynamoStore(world.name, client).record(row(1, 700), settled())  # of a process that knows of no hold
         assert await hold(other, 100, NOW + 1) == 800
-        assert await hold(other, 50, NOW + LOOK_AGAIN + 1) == 50
-        assert await refused(other, 51, NOW + LOOK_AGAIN + 1) == 50
+        assert await hold(other, 50, NOW + LOOK_AGAIN + 1) == 250  # the two holds are over
+        assert await refused(other, 251, NOW + LOOK_AGAIN + 1) == 250
 
     world.run(work)
 
@@ -215,6 +215,35 @@ def test_two_that_look_at_once_do_not_add_the_same_twice(world: World) -> None:
         counter = await world.counter(PURSE)
         assert (counter["paid"], counter["used"]) == (500, 900)
         assert await refused(stores[1], 101) == 100
+
+    world.run(work)
+
+
+def just_before(operation: str, interruption: Callable[[], Coroutine[Any, Any, Any]]) -> Fault:
+    """Lets somebody else do something before the first such call goes out."""
+    left = [interruption]
+
+    def interrupt(asked: str, request: dict[str, Any], real: Callable[[], Any]) -> Any:
+        if asked == operation and left:
+            asyncio.run(left.pop()())
+        return real()
+
+    return interrupt
+
+
+def test_one_who_looked_before_another_did_takes_no_more_than_there_is(world: World) -> None:
+    (slow, client), (other, _) = world.open(), world.open()
+    later, latest = NOW + LOOK_AGAIN + 1, NOW + 2 * LOOK_AGAIN + 2
+
+    async def work() -> None:
+        await hold(other, 1, cap=2_000)
+        await slow.hold(row(1, 600).id, [Hold(PURSE, MONTH, 600, 2_000)], 2 * NOW, NOW)
+        client.fault = just_before("update_item", lambda: hold(other, 1, later, cap=2_000))
+        await slow.record(row(1, 600), settled())
+        assert (await world.counter(PURSE))["paid"] == 1_200  # it was paid twice: by him who looked, and by itself
+        client.fault = just_before("update_item", lambda: hold(other, 700, latest, cap=2_000))
+        assert await refused(slow, 1_000, latest, cap=2_000) == 2_000 - 600 - 700
+        assert await hold(slow, 700, latest, cap=2_000) == 0
 
     world.run(work)
 
