@@ -219,13 +219,15 @@ def test_two_that_look_at_once_do_not_add_the_same_twice(world: World) -> None:
     world.run(work)
 
 
-def just_before(operation: str, interruption: Callable[[], Coroutine[Any, Any, Any]]) -> Fault:
-    """Lets somebody else do something before the first such call goes out."""
-    left = [interruption]
+def just_before_update(which: int, interruption: Callable[[], Coroutine[Any, Any, Any]]) -> Fault:
+    """Lets somebody else do something before the first (second …) update goes out."""
+    updates = 0
 
-    def interrupt(asked: str, request: dict[str, Any], real: Callable[[], Any]) -> Any:
-        if asked == operation and left:
-            asyncio.run(left.pop()())
+    def interrupt(operation: str, request: dict[str, Any], real: Callable[[], Any]) -> Any:
+        nonlocal updates
+        updates += operation == "update_item"
+        if operation == "update_item" and updates == which:
+            asyncio.run(interruption())
         return real()
 
     return interrupt
@@ -238,10 +240,11 @@ def test_one_who_looked_before_another_did_takes_no_more_than_there_is(world: Wo
     async def work() -> None:
         await hold(other, 1, cap=2_000)
         await slow.hold(row(1, 600).id, [Hold(PURSE, MONTH, 600, 2_000)], 2 * NOW, NOW)
-        client.fault = just_before("update_item", lambda: hold(other, 1, later, cap=2_000))
+        client.fault = just_before_update(1, lambda: hold(other, 1, later, cap=2_000))
         await slow.record(row(1, 600), settled())
         assert (await world.counter(PURSE))["paid"] == 1_200  # it was paid twice: by him who looked, and by itself
-        client.fault = just_before("update_item", lambda: hold(other, 700, latest, cap=2_000))
+        # the first asks the counter alone, the second has looked at the slots
+        client.fault = just_before_update(2, lambda: hold(other, 700, latest, cap=2_000))
         assert await refused(slow, 1_000, latest, cap=2_000) == 2_000 - 600 - 700
         assert await hold(slow, 700, latest, cap=2_000) == 0
 
