@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fuzz.harnesses import HARNESSES
 from fuzz.recordings import FOLDERS, bodies, streams
+from fuzz.wire import WAY
 
 BUILD = Path(__file__).parents[1] / "build" / "fuzz"
 _LONGEST = 4_096  # bytes of an input
@@ -69,7 +70,7 @@ def run(name: str, seconds: int) -> bool:
 
 
 def seeds(name: str) -> Iterator[bytes]:
-    """First inputs: the recordings as they are (a first byte of 0 asks for that), and bytes that make decisions."""
+    """First inputs: the recordings as they are (a 0 asks for that), and bytes that make decisions."""
     kind, _, api = name.partition("-")
     for known in FOLDERS:
         if known == api:
@@ -77,7 +78,7 @@ def seeds(name: str) -> Iterator[bytes]:
             whole = (
                 b"".join(event.encode() for event in stream) for stream in (streams(known) if kind == "stream" else ())
             )
-            yield from (b"\0" + raw for raw in (*recorded, *whole) if len(raw) < _LONGEST)
+            yield from (bytes(WAY + 1) + raw for raw in (*recorded, *whole) if len(raw) < _LONGEST)
     for number in range(48):
         yield b"".join(sha256(f"{number}.{part}".encode()).digest() for part in range(4))
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import orjson
 
+from shared.canonical import Opaque
 from shared.dialects import Api
+from shared.dialects.anthropic.reasoning import NEXT, PREVIOUS
+from shared.dialects.seal import seal
 from shared.sse import SSE, Parser
 
 ROOT = Path(__file__).parents[1] / "tests" / "recordings"
@@ -60,6 +63,21 @@ def tool_names() -> tuple[str, ...]:
     """Names of the tools that recorded replies call."""
     found = {name for api in FOLDERS for raw in bodies(api, "replies") for name in _names(orjson.loads(raw))}
     return tuple(sorted(found))
+
+
+_MAKERS = ("maker", "anthropic", "google", "openai", "openrouter", "xai", "none")
+_KINDS = ("signature", "redacted_thinking", "thought_signature", "media_signature", "thought", "parts", "reasoning_details",
+          "responses.reasoning", "of.call", "of.text", "of.redacted", f"{NEXT}thought_signature", f"{PREVIOUS}signature", "source")  # fmt: skip
+_STATES = ("", "c2ln", "[]", "{}", '["call_1","thought_signature","c2ln"]', '["","signature",""]',
+           '[{"toolCall":{"id":"a","toolType":"GOOGLE_SEARCH_WEB","args":{}}},{"toolResponse":{"id":"a","response":{}}}]',
+           '[{"type":"reasoning.text","text":"hm","signature":"s","index":0}]',
+           '{"id":"rs_1","encrypted_content":"e","summary":[2],"content":[1]}', '{"summary":[-1],"content":[]}')  # fmt: skip
+
+
+@cache
+def seals() -> tuple[str, ...]:
+    """State of every kind and of several makers, as clients bring it back."""
+    return tuple(seal(Opaque(maker, kind, state)) for maker in _MAKERS for kind in _KINDS for state in _STATES)
 
 
 def _words(value: Any) -> Iterator[str]:

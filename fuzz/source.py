@@ -41,6 +41,9 @@ _TEXTS = (
 )
 
 
+_CARRIERS = ("signature", "encrypted_content", "data", "thought_signature")
+
+
 class Source:
     """Takes decisions from the front of its bytes; when they are used up, every decision is the first choice."""
 
@@ -121,8 +124,8 @@ class Source:
             self.text(words) if self.chance(8) else self.pick(names): self.json(words) for _ in range(self.below(7))
         }
 
-    def bend(self, value: Any, words: Sequence[str] = ()) -> Any:
-        """The value with something wrong at one place. Changes it."""
+    def bend(self, value: Any, words: Sequence[str] = (), seals: Sequence[str] = ()) -> Any:
+        """The value with something wrong at one place. Changes it. `seals` are for places where state is carried."""
         holder: Any = None
         key: Any = None
         at = value
@@ -131,6 +134,9 @@ class Source:
             at = holder[key]
         if holder is None:
             return self.json(words)
+        if seals and key in _CARRIERS and self.chance(2):
+            holder[key] = self.pick(seals)
+            return value
         match self.below(7):
             case 0:
                 del holder[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from catalog.load import load
-from fuzz.recordings import CLIENTS, bodies, streams, tool_names, words
+from fuzz.recordings import CLIENTS, bodies, seals, streams, tool_names, words
 from fuzz.source import Source, dumped
 from shared.canonical import CustomTool, Event, FunctionTool, Json, Request, Target
 from shared.conversations import key_of, maker_in
@@ -18,7 +18,7 @@ from shared.counting import estimate
 from shared.dialects import Api, Reading, Writing, dialect
 from shared.dialects.failures import read_error
 from shared.dialects.toolnames import ToolNames
-from shared.errors import GatewayError
+from shared.errors import Code, GatewayError
 from shared.keys import ProviderKey
 from shared.plan import Ask, plan
 from shared.relay import Passthrough, Relay, Translated
@@ -27,6 +27,8 @@ from shared.sse import SSE, Parser
 from shared.streams import well_formed
 
 KEY = ProviderKey("sk-fuzz")
+WAY = 16
+"""Bytes of an input that choose routes, status and tools; what is sent is made of the others."""
 _ID, _NOW = "0123456789abcdef" * 2, 1_795_550_400
 _TRIES = 6  # routes of each body: one after the other would be too slow
 _SLACK, _TIMES = 200_000, 100  # bytes that may come out, and how many for each that goes in
@@ -57,7 +59,8 @@ def requests(client: Api) -> Callable[[bytes], None]:
     """A client's body, on its way to providers."""
 
     def run(data: bytes) -> None:
-        source = Source(data)
+        way, source = Source(data[:WAY]), Source(data[WAY:])
+        tried = [way.pick(routes(client)) for _ in range(_TRIES)]
         raw = body_of(source, client, "requests", "clients")
         try:
             ask = Ask(raw, dialect(client), {})
@@ -69,8 +72,8 @@ def requests(client: Api) -> Callable[[bytes], None]:
         shape_of(ask.body, len(raw))
         with suppress(GatewayError):
             estimate(ask.request)
-        for _ in range(_TRIES):
-            send(ask, source.pick(routes(client)))
+        for route in tried:
+            send(ask, route)
 
     return run
 
@@ -119,25 +122,32 @@ def repaired(client: Api) -> tuple[Target, ...]:
     return tuple(found.values())
 
 
-def relays(api: Api, source: Source) -> Iterator[tuple[Api, Relay]]:
+def relays(api: Api, way: Source) -> list[tuple[Api, Relay]]:
     """The reply's ways to all clients."""
-    reading = source.pick(readings())
-    for client in CLIENTS:
-        yield client, Translated(dialect(client), dialect(api), reading, writing({"model": "m"}))
+    reading = way.pick(readings())
+    ways: list[tuple[Api, Relay]] = [
+        (client, Translated(dialect(client), dialect(api), reading, writing({"model": "m"}))) for client in CLIENTS
+    ]
     if api in CLIENTS:
-        yield api, Passthrough(dialect(api), None)
-        mended = dialect(api).repair({"model": "m", "stream": True}, source.pick(repaired(api)))
-        yield api, Passthrough(dialect(api), mended)
+        mended = dialect(api).repair({"model": "m", "stream": True}, way.pick(repaired(api)))
+        ways += [(api, Passthrough(dialect(api), None)), (api, Passthrough(dialect(api), mended))]
+    return ways
 
 
 def replies(api: Api) -> Callable[[bytes], None]:
     """A provider's whole reply, good or bad."""
 
     def run(data: bytes) -> None:
-        source = Source(data)
+        way, source = Source(data[:WAY]), Source(data[WAY:])
+        status, ways = way.pick((200, 302, 400, 401, 404, 429, 500, 529)), relays(api, way)
         raw = body_of(source, api, "replies", "errors")
-        told(read_error(source.pick((200, 302, 400, 401, 404, 429, 500, 529)), raw))
-        for _, relay in relays(api, source):
+        told(read_error(status, raw))
+        meter = dialect(api).meter()
+        with suppress(orjson.JSONDecodeError):
+            body = orjson.loads(raw)
+            if isinstance(body, dict):
+                meter.whole(body)
+        for _, relay in ways:
             try:
                 out = relay.whole(raw)
             except GatewayError as error:
@@ -153,10 +163,15 @@ def events_of(api: Api) -> Callable[[bytes], None]:
     """A provider's stream, in pieces."""
 
     def run(data: bytes) -> None:
-        source = Source(data)
+        way, source = Source(data[:WAY]), Source(data[WAY:])
+        ways = relays(api, way)
         pieces = stream_of(source, api)
         size = sum(map(len, pieces))
-        for client, relay in relays(api, source):
+        meter = dialect(api).meter()
+        for event in Parser().feed(b"".join(pieces)):
+            meter.see(event)
+        meter.break_off(GatewayError(Code.PROVIDER_ERROR, "It broke."))
+        for client, relay in ways:
             out = b"".join(map(relay.feed, pieces)) + relay.close()
             assert relay.ended or relay.failed
             assert len(out) <= _SLACK + _TIMES * size
@@ -189,7 +204,7 @@ def body_of(source: Source, api: Api, *kinds: str) -> bytes:
         body = source.object(list(body) if isinstance(body, dict) else ["error"], vocabulary)
     else:
         for _ in range(source.below(5) + 1):
-            body = source.bend(body, vocabulary)
+            body = source.bend(body, vocabulary, seals())
     return dumped(body)
 
 
