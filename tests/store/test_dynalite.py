@@ -16,6 +16,7 @@ import pytest
 
 from shared.store import GLOBAL, CapReachedError, Grant, Hold, Preferences
 from shared.store.dynamo import DynamoStore
+from shared.store.dynamo_items import write_grant, write_preferences
 from shared.store.dynamo_table import TABLE
 from tests.store import dynamo_tables
 
@@ -67,13 +68,17 @@ def test_sessions(stores: list[DynamoStore]) -> None:
 
     async def work() -> None:
         await there.add_token(HASH, ALICE, 100)
-        for owner in (None, BOB, None):
-            await there.put_preferences(Preferences(ALICE, owner, ("gpt", "ünï"), 1))
-            await there.put_grants(BOB, {ALICE: Grant(BOB, ALICE, daily=5, models=("gpt",)), "*": None}, {})
-            session = await here.session(HASH, 1)
-            assert session is not None
-            assert session.preferences == Preferences(ALICE, owner, ("gpt", "ünï"), 1)
-            assert session.grants == ((Grant(BOB, ALICE, daily=5, models=("gpt",)),) if owner else ())
+        grant = Grant(BOB, ALICE, daily=5, models=("gpt",))
+        await there._table.put(write_grant(grant))  # what the store itself writes in transactions
+        copies = {"grant_to_all": "null", "grant_to_me": '{"daily":5,"models":["gpt"]}'}
+        for owner, more in ((None, {}), (BOB, copies), (BOB, {}), (None, {})):
+            preferences = Preferences(ALICE, owner, ("gpt", "ünï"), 1)
+            await there._table.put({**write_preferences(preferences), **more})
+            for hint in (ALICE, BOB):
+                session = await here.session(HASH, 1, hint)
+                assert session is not None
+                assert session.preferences == preferences
+                assert session.grants == ((grant,) if owner else ())
         assert await here.session(HASH, 100) is None
         await there.end_token(HASH)
         assert await here.session(HASH, 1) is None
