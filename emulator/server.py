@@ -44,7 +44,7 @@ def run(settings: Settings, announce: Callable[[Place], None]) -> None:
     announce(Place(settings, port, served(everything, variables), variables))
     threading.Thread(target=_show_key, args=(settings,), daemon=True).start()
     config = uvicorn.Config(
-        "emulator.app:create",
+        "emulator.app:create_for_good",
         factory=True,
         host=settings.host,
         port=port,

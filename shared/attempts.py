@@ -162,7 +162,7 @@ async def _told(answer: Answer, planned: Plan) -> GatewayError:
 
 def _relay(ask: Ask, choice: Choice, planned: Plan, ledger: Ledger) -> Relay:
     if planned.reading is None:
-        return Passthrough(ask.client, ask.client.repair(ask.body, planned.route.target))
+        return Passthrough(ask.client, ask.client.repair(ask.body, planned.target))
     writing = Writing(ask.request, ask.body, choice.name, ledger.id, ledger.at // 1000)
     return Translated(ask.client, dialect(planned.route.endpoint.api), planned.reading, writing)
 

@@ -84,6 +84,8 @@ class Budgets:
         return Held(tuple(holds), tuple(left))
 
     def _pace(self, caller: str, grants: Sequence[Grant], tokens: int, moment: datetime) -> Iterator[Hold]:
+        if self.requests_per_minute is None and self.tokens_per_minute is None and not grants:
+            return
         minute = moment.strftime("%Y-%m-%dT%H:%M")
         if self.requests_per_minute is not None:
             yield Hold(f"requests:{caller}", minute, 1, self.requests_per_minute, "requests")

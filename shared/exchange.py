@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from asyncio import get_running_loop
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -102,14 +103,14 @@ class Exchange:
         """A piece of the reply; waits while the client doesn't read. A large one goes out in parts, each of which shows that the
         client still reads, if slowly."""
         for start in range(0, len(piece), _PART):
-            self.written_at = self.blocked_since = asyncio.get_running_loop().time()
-            await self._put(piece[start : start + _PART], more=True)
+            self.written_at = self.blocked_since = get_running_loop().time()
+            await self._put(piece if len(piece) <= _PART else piece[start : start + _PART], more=True)
         self.blocked_since = None
 
     async def ping(self) -> None:
         """A comment for a client that waits; nothing while a piece is under way, between whose parts it would fall."""
         if self.blocked_since is None:
-            self.written_at = self.blocked_since = asked = asyncio.get_running_loop().time()
+            self.written_at = self.blocked_since = asked = get_running_loop().time()
             await self._put(PING, more=True)
             if self.blocked_since == asked:  # no piece has come to wait behind it
                 self.blocked_since = None
@@ -163,7 +164,7 @@ class Watch:
         self._exchange = exchange
         self._limit: asyncio.Timeout | None = limit
         self._ping_after, self._idle_after = ping_after, idle_after
-        self._loop = asyncio.get_running_loop()
+        self._loop = get_running_loop()
         self._heard = self._loop.time()
         self.gone = False
         self.late = False

@@ -97,4 +97,5 @@ def exact_dollars(nano: int) -> str:
 
 def period_of(at_ms: int) -> str:
     """The month in which a moment's spending counts (UTC): `2026-11`."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m")
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return f"{moment.year}-{moment.month:02d}"

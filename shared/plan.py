@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import orjson
 
-from shared.canonical import Json, Request
+from shared.canonical import Json, Request, Target
 from shared.dialects import Dialect, Reading, dialect
 from shared.errors import Code, GatewayError, invalid
 from shared.keys import ProviderKey
@@ -33,6 +33,7 @@ class Plan:
     """The call, what had to be dropped (by the client's names), and what a reader of the reply must know (None: it passes through)."""
 
     route: Route
+    target: Target
     call: Call
     dropped: tuple[str, ...]
     reading: Reading | None
@@ -106,19 +107,19 @@ def plan(ask: Ask, route: Route, key: ProviderKey) -> Plan:
     """The call for this route. Raises UNSUPPORTED_BY_MODEL where the request can't be served there."""
     target = route.target
     if route.native and not ask.client.lacks(ask.body, target):
-        payload, dropped = _adapted(ask, route)
-        return Plan(route, _call(ask, route, key, payload), dropped, None)
+        payload, dropped = _adapted(ask, route, target)
+        return Plan(route, target, _call(ask, route, key, payload), dropped, None)
     written = dialect(route.endpoint.api).write_request(ask.request, target)
     body = {**route.provider.body_defaults, **written.body}
     names = ask.client.names
     dropped = tuple(dict.fromkeys(names.get(name, name) for name in (*ask.request.dropped, *written.dropped)))
-    return Plan(route, _call(ask, route, key, _write_json(body)), dropped, Reading(target, written.tools))
+    return Plan(route, target, _call(ask, route, key, _write_json(body)), dropped, Reading(target, written.tools))
 
 
-def _adapted(ask: Ask, route: Route) -> tuple[bytes, tuple[str, ...]]:
+def _adapted(ask: Ask, route: Route, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """The client's own bytes where nothing but the model's name has to change."""
     named = ask.body if ask.model == route.offer.id else {**ask.body, "model": route.offer.id}
-    adapted, dropped = ask.client.adapt(named, route.target)
+    adapted, dropped = ask.client.adapt(named, target)
     if adapted is not named:
         return _write_json(adapted), dropped
     if named is ask.body:

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from shared.store.sqlite_file import connect
@@ -44,7 +45,9 @@ class Writer:
 
     def __init__(self, path: str) -> None:
         self._connection = connect(path, BUSY_MS)
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: deque[_Job] = deque()
+        self._signals: SimpleQueue[bool] = SimpleQueue()  # whether to look for jobs again after these
+        self._called: asyncio.AbstractEventLoop | None = None  # who is about to wake the thread
         self._kept: list[Work[Any]] = []
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -53,12 +56,20 @@ class Writer:
         """The work's result, once it is committed."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, loop, future, keep))
+        self._jobs.append(_Job(work, loop, future, keep))
+        if self._called is not loop:
+            self._called = loop
+            loop.call_soon(self._call)
         return await future
+
+    def _call(self) -> None:
+        """Wakes the thread, once for all that this round of the event loop has for it: waking costs more than writing a row."""
+        self._called = None
+        self._signals.put(True)
 
     def close(self) -> int:
         """Ends the thread after what is queued. Returns how many kept works could not be written."""
-        self._jobs.put(None)
+        self._signals.put(False)
         self._thread.join()
         if self._kept:
             self._commit([])
@@ -68,19 +79,9 @@ class Writer:
     def _run(self) -> None:
         open_for_more = True
         while open_for_more:
-            batch: list[_Job] = []
-            job = self._jobs.get()
-            while job is not None:
-                batch.append(job)
-                if len(batch) == BATCH:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except Empty:
-                    break
-            open_for_more = job is not None
-            if batch:
-                self._commit(batch)
+            open_for_more = self._signals.get()
+            while self._jobs:
+                self._commit([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
 
     def _commit(self, batch: list[_Job]) -> None:
         answers: list[_Answer] = []

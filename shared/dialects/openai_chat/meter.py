@@ -17,6 +17,7 @@ from shared.errors import GatewayError
 from shared.sse import SSE
 
 _TELLING = re.compile(rb'"(?:usage|error)"\s*:\s*[^\sn]|"finish_reason"\s*:\s*"')
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _TEXT = re.compile(
     rb'"(?:content|reasoning_content|reasoning|arguments|input|refusal)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
@@ -54,7 +55,9 @@ class Meter:
 
     def see_block(self, block: bytes) -> bool:
         """Whole events at once, if they are mere deltas."""
-        if not self.model or b"event:" in block or b"[DONE]" in block or _TELLING.search(block):
+        if not self.model or b"event:" in block or b"[DONE]" in block or _FINISHED.search(block):
+            return False
+        if (b'"usage"' in block or b'"error"' in block) and _TELLING.search(block):
             return False
         self.output_chars += sum(map(len, _TEXT.findall(block)))
         return True
