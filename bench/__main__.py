@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +18,12 @@ from rich.console import Console
 
 from bench import floors, peers
 from bench.cases import Case
-from bench.figures import Provider, interleaved
+from bench.figures import Provider, Results, interleaved
 from bench.gateways import GATEWAYS
-from bench.processes import StartError, command, cores, free_port, memory_of, wait_for
+from bench.processes import StartError, command, cores, free_port, memory_of, pinned, wait_for
 from bench.subjects import Subject, quick, subjects
 from bench.tables import Sheet, markdown, put_into, sheet_of, show
-from bench.targets import Opener, Target, direct, nginx
+from bench.targets import NOT_OFFERED, Opener, Target, direct, nginx
 
 OPENERS: Mapping[str, Opener] = {
     "direct": direct,
@@ -32,6 +33,7 @@ OPENERS: Mapping[str, Opener] = {
     "router": peers.router,
     "litellm": peers.litellm,
 }
+_SECONDS = 20
 _QUICK = ("direct", "nginx", "ekai")
 
 
@@ -102,38 +104,58 @@ def memory(targets: Mapping[str, Target]) -> dict[str, float]:
     return {key: sum(map(memory_of, target.pids)) for key, target in targets.items() if target.pids}
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that a run of the benchmark found. `names`, `held` (MB) by the targets' keys; `where`: machine and versions."""
+
+    results: Results
+    names: Mapping[str, str]
+    held: Mapping[str, float]
+    where: str
+
+
+def carried_out(options: argparse.Namespace, tables: Sequence[Subject], console: Console) -> Outcome:
+    """Starts what the tables are about, measures it, and stops it."""
+    place, port = cores(), free_port()
+    named = {row.target for table in tables for row in table.rows}
+    keys = [key for key in options.targets if key in named]
+    with tempfile.TemporaryDirectory(prefix="ekai-bench-") as folder, ExitStack() as stack:
+        running = stack.enter_context(command([sys.executable, "-m", "bench.upstream", str(port)], where=place[1:]))
+        wait_for(f"http://127.0.0.1:{port}/asked", running, _SECONDS)
+        targets = opened(keys, port, Path(folder), stack, console)
+        stack.enter_context(pinned(place[1:]))
+        status = stack.enter_context(Console(stderr=True).status(""))
+        results = interleaved(
+            plan(tables, targets), Provider(port, running.pid), options.rounds, options.seconds, status.update
+        )
+        names = {key: target.name for key, target in targets.items()}
+        return Outcome(results, names, memory(targets), machine(options, targets))
+
+
+def sheets_of(tables: Sequence[Subject], outcome: Outcome) -> list[Sheet]:
+    """The tables, and what the targets hold in the end."""
+    rows = [[outcome.names[key], f"{megabytes:,.0f}"] for key, megabytes in outcome.held.items()]
+    held = Sheet("Memory after the load", "Proportional, all processes of a target.", ["", "MB"], rows)
+    return [*(sheet_of(table, outcome.results, outcome.names) for table in tables), held]
+
+
 def main() -> None:
+    """Prints the tables, and what could not be measured."""
     options, console = read_options(), Console(width=None if sys.stdout.isatty() else 180)
-    tables, place = chosen(options), cores()
-    with tempfile.TemporaryDirectory(prefix="ekai-bench-") as name, ExitStack() as stack:
-        port = free_port()
-        words = [sys.executable, "-m", "bench.upstream", str(port)]
-        running = stack.enter_context(command(words, where=place[1:]))
-        wait_for(f"http://127.0.0.1:{port}/asked", running, 10)
-        named = {row.target for table in tables for row in table.rows}
-        keys = [key for key in options.targets if key in named]
-        targets = opened(keys, port, Path(name), stack, console)
-        os.sched_setaffinity(0, place[1:])
-        told = Console(stderr=True)
-        with told.status("") as status:
-            results = interleaved(
-                plan(tables, targets), Provider(port, running.pid), options.rounds, options.seconds, status.update
-            )
-        held = memory(targets)
-        where = machine(options, targets)
-    names = {key: target.name for key, target in targets.items()}
-    sheets = [sheet_of(table, results, names) for table in tables]
-    rows = [[names[key], f"{megabytes:,.0f}"] for key, megabytes in held.items()]
-    sheets.append(Sheet("Memory after the load", "Proportional, all processes of a target.", ["", "MB"], rows))
+    tables = chosen(options)
+    outcome = carried_out(options, tables, console)
+    sheets = sheets_of(tables, outcome)
     if not options.quick:
-        sheets.insert(0, floors.sheet(results, held))
+        sheets.insert(0, floors.sheet(outcome.results, outcome.held))
     show(sheets, console)
-    console.print(where, markup=False)
-    for (case, target), trouble in results.troubles.items():
-        if trouble != "not offered":
-            console.print(f"left blank: {case.name} at {target}: {trouble}", markup=False)
+    console.print(outcome.where, markup=False)
+    for (case, key), trouble in outcome.results.troubles.items():
+        if trouble != NOT_OFFERED:
+            console.print(f"left blank: {case.name} at {outcome.names[key]}: {trouble}", markup=False)
+    for (case, key), count in outcome.results.failures.items():
+        console.print(f"{count:,} failed: {case.name} at {outcome.names[key]}", markup=False)
     if options.markdown:
-        put_into(options.markdown, f"{where}\n\n{markdown(sheets)}")
+        put_into(options.markdown, f"{outcome.where}\n\n{markdown(sheets)}")
 
 
 if __name__ == "__main__":

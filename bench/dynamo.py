@@ -179,9 +179,8 @@ def replica(url: str, table: str, meter: Meter, callers: list[int], stop: float,
         token = sha256(address.encode()).digest()
         while time.time() < stop:
             begun = time.perf_counter()
-            session = await store.session(token, int(time.time()))
+            session = await store.session(token, int(time.time()), address)
             assert session is not None
-            await store.budget()
             times.session.append(time.perf_counter() - begun)
             now = int(time.time() * 1000)
             made = request_id(now)

@@ -55,10 +55,10 @@ def measure(target: Target, case: Case, provider: Provider, seconds: float) -> R
     """One run, after a short one that warms up."""
     question = target.question(case)
     assert question is not None
-    provider.pace(case.pace)
     spread = case.nominal if case.connections > 1 else 0.0
-    if not case.pace:
-        uvloop.run(run(target.port, question, case.connections, _WARM_SECONDS))
+    provider.pace(0)
+    uvloop.run(run(target.port, question, case.connections, _WARM_SECONDS))
+    provider.pace(case.pace)
     pids, mine = target.pids, [provider.pid, os.getpid()]
     before, loading, idle = _spent(pids), _spent(mine), idle_time()
     figures = uvloop.run(run(target.port, question, case.connections, seconds, spread))
@@ -108,6 +108,12 @@ class Results:
     runs: Mapping[tuple[Case, str], Sequence[Run]]
     troubles: Mapping[tuple[Case, str], str]
 
+    @property
+    def failures(self) -> Mapping[tuple[Case, str], int]:
+        """How many answers were not what they must be, where there were such."""
+        counted = {key: sum(one.failures for one in runs) for key, runs in self.runs.items()}
+        return {key: count for key, count in counted.items() if count}
+
     def figure(self, case: Case, target: str, of: Callable[[Run], float]) -> Spread | None:
         """One figure of all rounds; None where there are none."""
         runs = self.runs.get((case, target))
@@ -132,9 +138,13 @@ def interleaved(
         troubles |= {(case, key): trouble for key, trouble in found.items() if trouble}
         able = {key: target for key, target in targets.items() if not found[key]}
         for number in range(rounds):
-            for key, target in able.items():
+            for key, target in [*able.items()]:
                 tell(f"{case.name}, {case.connections} connections: {target.name} ({number + 1} of {rounds})")
-                runs.setdefault((case, key), []).append(measure(target, case, provider, seconds))
+                try:
+                    runs.setdefault((case, key), []).append(measure(target, case, provider, seconds))
+                except OSError as error:  # it is no longer there
+                    troubles[case, key] = f"it broke off: {error}"
+                    del able[key]
     return Results(runs, troubles)
 
 

@@ -134,13 +134,12 @@ class Client(asyncio.Protocol):
     def _read_head(self, at: int) -> bytes:
         head = self._head[:at].lower()
         self._status = head[9:12]
-        size = head.find(b"\r\ncontent-length:")
+        size, begins = head.find(b"\r\ncontent-length:"), at + 4
         if size >= 0:
             self._left = int(head[size + 17 :].split(b"\r\n", 1)[0])
-        rest = (
-            self._head[at + 2 :] if self._left < 0 else self._head[at + 4 :]
-        )  # with the CRLF that the first chunk's size follows
-        self._head = b""
+        else:
+            begins -= 2  # the line end before the first chunk's size, so that an empty stream ends like any other
+        rest, self._head = self._head[begins:], b""
         return rest
 
     def _answered(self, whole: bool) -> None:

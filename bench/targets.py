@@ -19,6 +19,7 @@ from bench.upstream import EVENTS
 from shared.dialects import Api
 
 _SECONDS = 20
+NOT_OFFERED = "not offered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Target:
         """Asks once; says what is wrong with the reply, or nothing when all its words are there."""
         model = self.models.get((case.client, case.upstream))
         if model is None:
-            return "not offered"
+            return NOT_OFFERED
         headers = {"content-type": "application/json", **self.headers, **self.headers_for.get(case.upstream, {})}
         url = f"http://127.0.0.1:{self.port}{PATHS[case.client]}"
         try:
