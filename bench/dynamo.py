@@ -211,11 +211,14 @@ def client(url: str) -> Any:
 
 
 async def prepare(store: DynamoStore, callers: int) -> None:
-    """Tokens and preferences of so many callers."""
+    """Tokens and preferences of so many callers, and a month that has begun: somebody has looked at what was spent in it."""
     for number in range(callers):
         address = f"0x{number:040x}"
         await store.add_token(sha256(address.encode()).digest(), address, int(time.time()) + 3_600)
         await store.put_preferences(Preferences(address, None, ("claude-sonnet-5-5", "gpt-5.5"), 1))
+    now = int(time.time())
+    await store.budget()
+    await store.hold("first", [Hold(GLOBAL, _MONTH, 1, 10**18)], now + 720, now)
     await store.close()
 
 
