@@ -43,11 +43,11 @@ def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="the gateway, direct and nginx, in under a minute")
     parser.add_argument("--targets", help=f"some of {','.join(OPENERS)}")
     parser.add_argument("--subjects", help="only tables whose title holds one of these, with commas between")
-    parser.add_argument("--rounds", type=int, help="how often each case is run at each target (4; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="how often each case is run at each target (3; quick: 1)")
     parser.add_argument("--seconds", type=float, help="how long a run is (3; quick: 1)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="puts the tables between the marks of FILE, too")
     options = parser.parse_args(words)
-    options.rounds = options.rounds or (1 if options.quick else 4)
+    options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.0 if options.quick else 3.0)
     options.targets = options.targets.split(",") if options.targets else list(_QUICK if options.quick else OPENERS)
     if unknown := set(options.targets) - set(OPENERS):

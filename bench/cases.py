@@ -43,12 +43,17 @@ class Case:
     @property
     def name(self) -> str:
         """In words, without the number of connections."""
-        lane = NAMES[self.client] if self.client == self.upstream else f"{NAMES[self.client]} → {NAMES[self.upstream]}"
         kind = "streamed, paced" if self.pace else "streamed" if self.stream else "whole"
-        return f"{lane}, {kind}" + (f", {self.prompt // 1024} KB prompt" if self.prompt >= 1024 else "")
+        return f"{self.lane}, {kind}" + (f", {self.prompt // 1024} KB prompt" if self.prompt >= 1024 else "")
 
     @property
     def lane(self) -> str:
+        """From which dialect to which."""
+        names = dict.fromkeys((NAMES[self.client], NAMES[self.upstream]))
+        return " → ".join(names)
+
+    @property
+    def place(self) -> str:
         """What the path holds that the provider is asked at."""
         return _FROM[self.upstream].decode()
 
@@ -82,10 +87,11 @@ STREAMED = lane("chat_completions", "chat_completions", stream=True)
 FIRST_WORD = Case(connections=1, stream=True, pace=_QUICK_PACE_MS)
 PACED = Case(stream=True, pace=PACE_MS)
 PACED_MANY = Case(connections=256, stream=True, pace=PACE_MS)
-PAIRS = [
-    lane(client, upstream, stream=stream)
-    for stream in (False, True)
+LANES = [
+    (client, upstream)
     for client in CLIENTS
     for upstream in DIALECTS
     if (client, upstream) != ("chat_completions", "gemini")  # Google speaks chat itself, so nothing is translated
 ]
+WHOLE_PAIRS, STREAMED_PAIRS = ([lane(*pair, stream=stream) for pair in LANES] for stream in (False, True))
+PACED_PAIRS = [Case(*pair, stream=True, pace=PACE_MS) for pair in LANES]

@@ -153,4 +153,4 @@ def _trouble(target: Target, case: Case, provider: Provider) -> str:
     if trouble := target.trouble(case):
         return trouble
     asked = provider.asked()
-    return "" if case.lane in asked else f"the provider was asked in another dialect: {asked}"
+    return "" if case.place in asked else f"the provider was asked in another dialect: {asked}"

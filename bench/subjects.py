@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import cases
 from bench.cases import Case
@@ -77,8 +77,7 @@ def alone(row: Row) -> Row:
 
 def passed(row: Row) -> Row:
     """What the client's own dialect costs at the same target."""
-    case = row.case
-    return Row(cases.lane(case.client, case.client, stream=case.stream), row.target)
+    return Row(replace(row.case, upstream=row.case.client), row.target)
 
 
 RATE = Column("requests/s", lambda run: run.rate)
@@ -160,18 +159,18 @@ def _translated() -> Iterator[Subject]:
         (RATE, P50, P99, CPU, TO_EKAI, FAILED),
         by_case=True,
     )
-    yield pairs(stream=False)
-    yield pairs(stream=True)
+    yield pairs("whole replies, 64 connections", cases.WHOLE_PAIRS, RATE)
+    yield pairs("streams, 32 connections", cases.STREAMED_PAIRS, STREAMS)
+    yield pairs(f"streams with an event every {cases.PACE_MS} ms, 64 at once", cases.PACED_PAIRS, ON_PACE)
 
 
-def pairs(*, stream: bool) -> Subject:
+def pairs(title: str, asked: Sequence[Case], first: Column) -> Subject:
     """Every client API with every provider's dialect."""
-    kind = "Streams, 32 connections" if stream else "Whole replies, 64 connections"
     return Subject(
-        f"Ekai, every pair: {kind[0].lower()}{kind[1:]}",
+        f"Ekai, every pair: {title}",
         "Passed on: the client's own dialect. Google speaks chat itself, so a chat client is never translated for it.",
-        [Row(case, EKAI) for case in cases.PAIRS if case.stream == stream],
-        (STREAMS if stream else RATE, P50, P99, CPU, TO_PASSED, FAILED),
+        [Row(case, EKAI) for case in asked],
+        (first, P50, P99, CPU, TO_PASSED, FAILED),
         by_case=True,
     )
 
@@ -209,4 +208,4 @@ def quick() -> Iterator[Subject]:
     yield Subject(
         "Streams, 32 connections", "", _each(cases.STREAMED, few), (STREAMS, RATE_TO_NGINX, CPU, TO_NGINX, FAILED)
     )
-    yield pairs(stream=True)
+    yield pairs("streams, 32 connections", cases.STREAMED_PAIRS, STREAMS)

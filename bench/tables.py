@@ -38,7 +38,9 @@ def sheet_of(subject: Subject, results: Results, names: Mapping[str, str]) -> Sh
 
 
 def _label(subject: Subject, row: Row, name: str) -> str:
-    return f"{row.case.name}: {name}" if subject.by_case else name
+    if not subject.by_case:
+        return name
+    return row.case.lane if len({one.target for one in subject.rows}) == 1 else f"{row.case.name}: {name}"
 
 
 def _cell(spread: Spread | None, form: str) -> str:

@@ -36,7 +36,7 @@ def test_whole_answers_are_counted_and_timed(provider: Provider, client: Api, st
     assert len(figures.latencies) == len(figures.first_words) == figures.requests
     assert all(0 < first <= taken for first, taken in zip(figures.first_words, figures.latencies, strict=True))
     assert Target("it", provider.port, NATIVE).trouble(case) == ""
-    assert case.lane in provider.asked()
+    assert case.place in provider.asked()
 
 
 def test_answers_that_are_not_what_they_must_be_are_failures(provider: Provider) -> None:
