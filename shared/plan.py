@@ -132,8 +132,12 @@ def _with_model(raw: bytes, old: str, new: str) -> bytes | None:
 
     Inside a JSON string the quotes would be escaped, so what matches is a member; a nested one makes it two.
     """
-    found = _member(old).findall(raw)
-    return raw.replace(found[0], b'"model":' + orjson.dumps(new)) if len(found) == 1 else None
+    places = [found.span() for found in _member(old).finditer(raw)]
+    if len(places) != 1:
+        return None
+    [(start, end)] = places
+    rest = memoryview(raw)
+    return b"".join((rest[:start], b'"model":', orjson.dumps(new), rest[end:]))
 
 
 @lru_cache(maxsize=1024)

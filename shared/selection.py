@@ -29,7 +29,7 @@ def possible_routes(gateway: Gateway, caller: Caller, ask: Ask, choice: Choice) 
     moment = datetime.fromtimestamp(gateway.clock(), UTC)
     key, habit = key_of(caller.address, ask), gateway.habits.output(choice.match.model.id)
     warm = gateway.conversations.provider(key, gateway.ticks()) is not None
-    shape = shape_of(ask.body, len(ask.raw), habit, warm, marked=b'"cache_control"' in ask.raw)
+    shape = shape_of(ask.body, len(ask.raw), habit, warm, marked=warm and b'"cache_control"' in ask.raw)
     goes_on = shape.tools or key is not None
     offered, api = allowed_providers(caller.grants, gateway.catalog.providers), ask.client.api
     routes = candidates(choice.match, gateway.catalog, offered, api, shape, moment, goes_on)
@@ -47,6 +47,8 @@ def ordered(gateway: Gateway, caller: Caller, ask: Ask, routes: list[Route], ope
     """Failing ones last, the conversation's own provider first. Raises SECRET_NOT_FOUND where nothing is left."""
     if not routes:
         raise GatewayError(Code.SECRET_NOT_FOUND, "The owner has no key for a provider that serves this model.")
+    if len(routes) == 1:
+        return routes
     now = gateway.ticks()
     home = home_of(gateway, caller, ask)
     return sorted(routes, key=lambda route: (gateway.health.out(pair(route, opened), now), route.provider.id != home))
