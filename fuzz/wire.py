@@ -180,8 +180,23 @@ def events_of(api: Api) -> Callable[[bytes], None]:
             if relay.usage is not None:
                 assert relay.usage.input >= 0
                 assert relay.usage.output >= 0
+        if api in CLIENTS:
+            in_any_pieces(api, pieces)
 
     return run
+
+
+def in_any_pieces(api: Api, pieces: list[bytes]) -> None:
+    """What passes through is the same, and counted the same, however it was cut."""
+    whole = b"".join(pieces)
+    seen = []
+    step = 1 if len(whole) < 600 else 23
+    for cut in (pieces, [whole], [whole[at : at + step] for at in range(0, len(whole), step)]):
+        relay = Passthrough(dialect(api), None)
+        out = b"".join(map(relay.feed, cut))
+        assert whole.startswith(out)
+        seen.append((Parser().feed(out), relay.usage, relay.ended, relay.failed is None))
+    assert seen[0] == seen[1] == seen[2]
 
 
 def read(api: Api, raw: bytes) -> list[Event]:

@@ -153,10 +153,8 @@ class StreamReader:
 
     def _delta(self, delta: Json, choice: Json) -> None:
         content = delta.get("content")
-        if (
-            len(delta) == 1 and content and isinstance(content, str) and not choice.get("logprobs")
-        ):  # nearly every event
-            self._say("text", content)
+        if len(delta) == 1 and content and isinstance(content, str) and not choice.get("logprobs"):
+            self._say("text", content)  # nearly every event
             return
         if text := reasoning.thoughts_of(delta):
             self._say("thinking", text)
