@@ -24,7 +24,7 @@ fi
 # Debian's nginx, unpacked only: nothing is started, and nothing else of the machine changes.
 if ! command -v nginx >/dev/null && ! test -x "$build/nginx/nginx"; then
     mkdir -p "$build/nginx" && (
-        cd "$build/nginx" && apt-get download --quiet nginx 2>/dev/null && dpkg-deb --extract nginx_*.deb unpacked &&
+        cd "$build/nginx" && apt-get download -qq nginx 2>/dev/null && dpkg-deb --extract nginx_*.deb unpacked &&
             cp unpacked/usr/sbin/nginx nginx && ./nginx -v
     ) || skipped nginx
 fi
