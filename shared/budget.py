@@ -30,7 +30,7 @@ class Held:
         ]
         took = {"requests": 1, "tokens": tokens}
         counted = [(hold.spender, hold.period, took[hold.unit]) for hold in self.holds if hold.unit != "money"]
-        return Settlement(tuple(purses), tuple(counted))
+        return Settlement(tuple(purses), tuple(counted), held=bool(self.holds))
 
     def headers(self, now: float) -> dict[str, str]:
         """The usual headers of the rate limits that hold here; of several the one with the least left."""

@@ -144,6 +144,7 @@ class Settlement:
 
     spenders: tuple[tuple[str, str], ...] = ()  # (spender, period)
     counted: tuple[tuple[str, str, int], ...] = ()  # (spender, period, amount)
+    held: bool = True  # False: there are no holds to give back
 
 
 Spending = Mapping[tuple[str, str], int]

@@ -53,7 +53,7 @@ class SqliteStore:
         self._path = path
         self._reads = connect(path, READ_BUSY_MS)
         self._reads.execute("PRAGMA query_only = 1")
-        self._writer = Writer(path)
+        self._writer = Writer(path, usage_sql.add, caps_sql.hold)  # what is over makes room for what begins
 
     async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
         rows = self._reads.execute(_SESSION, (token_hash, now)).fetchall()
@@ -84,7 +84,7 @@ class SqliteStore:
         await self._write(_PUT_PREFERENCES, *row)
 
     async def record(self, row: UsageRow, settlement: Settlement, receipt: Receipt | None = None) -> None:
-        await self._writer.run(lambda connection: usage_sql.add(connection, row, settlement, receipt), keep=True)
+        await self._writer.add(usage_sql.add, (row, settlement, receipt), keep=True)
 
     async def usage(self, query: UsageQuery) -> tuple[Totals, Sequence[UsageRow]]:
         return await asyncio.to_thread(self._apart, query)
@@ -111,7 +111,8 @@ class SqliteStore:
         return caps_sql.spent(self._reads, spender, period)
 
     async def hold(self, request_id: str, holds: Sequence[Hold], expires_at: int, now: int) -> Sequence[int]:
-        return await self._writer.run(lambda connection: caps_sql.hold(connection, request_id, holds, expires_at, now))
+        left: Sequence[int] = await self._writer.add(caps_sql.hold, (request_id, holds, expires_at, now))
+        return left
 
     async def grants(self, owner: str) -> Sequence[Grant]:
         return caps_sql.grants(self._reads, owner)

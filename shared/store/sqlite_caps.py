@@ -12,7 +12,10 @@ import orjson
 from shared.store import CapReachedError, Grant, Hold
 from shared.store.sqlite_usage import COST
 
-_HELD = "SELECT coalesce(sum(amount), 0) FROM holds WHERE spender = ? AND period = ? AND expires_at > ?"
+_IN_USE = (
+    "SELECT coalesce((SELECT spent FROM spending WHERE spender = ?1 AND period = ?2), 0)"
+    " + coalesce((SELECT sum(amount) FROM holds WHERE spender = ?1 AND period = ?2 AND expires_at > ?3), 0)"
+)
 _SPENT = "SELECT coalesce((SELECT spent FROM spending WHERE spender = ? AND period = ?), 0)"
 _GRANTS = "SELECT owner, delegate, limits FROM grants WHERE owner = ?"
 _LISTS = frozenset({"models", "providers"})
@@ -25,20 +28,29 @@ def spent(connection: sqlite3.Connection, spender: str, period: str) -> int:
 
 
 def hold(
-    connection: sqlite3.Connection, request_id: str, holds: Sequence[Hold], expires_at: int, now: int
-) -> Sequence[int]:
-    """All or nothing, in the caller's savepoint."""
-    remaining: list[int] = []
-    for wanted in holds:
-        who = (wanted.spender, wanted.period)
-        held = connection.execute(_HELD, (*who, now)).fetchone()[0]
-        left = wanted.cap - spent(connection, *who) - held
-        if wanted.amount > left:
-            raise CapReachedError(wanted, left)
-        row = (request_id, *who, wanted.amount, expires_at)
-        connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", row)
-        remaining.append(left - wanted.amount)
-    return remaining
+    connection: sqlite3.Connection, requests: Sequence[tuple[str, Sequence[Hold], int, int]]
+) -> Sequence[list[int] | CapReachedError]:
+    """(id, holds, when they end, now) of each; all of a request's holds or none."""
+    used: dict[tuple[str, str], int] = {}  # what is spent and held, read once and then kept up to date
+    answers: list[list[int] | CapReachedError] = []
+    rows: list[tuple[str, str, str, int, int]] = []
+    for request_id, holds, expires_at, now in requests:
+        left: list[int] = []
+        for wanted in holds:
+            who = (wanted.spender, wanted.period)
+            if who not in used:
+                used[who] = connection.execute(_IN_USE, (*who, now)).fetchone()[0]
+            left.append(wanted.cap - used[who] - wanted.amount)
+        refused = next((place for place, room in enumerate(left) if room < 0), None)
+        if refused is not None:
+            answers.append(CapReachedError(holds[refused], left[refused] + holds[refused].amount))
+            continue
+        for wanted in holds:
+            used[wanted.spender, wanted.period] += wanted.amount
+            rows.append((request_id, wanted.spender, wanted.period, wanted.amount, expires_at))
+        answers.append(left)
+    connection.executemany("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", rows)
+    return answers
 
 
 def grants(connection: sqlite3.Connection, owner: str) -> tuple[Grant, ...]:

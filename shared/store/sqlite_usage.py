@@ -26,19 +26,25 @@ _QUARTER = 15 * 60_000
 _DAY = "strftime('%Y-%m-%d', at / 1000, 'unixepoch')"
 
 
-def add(connection: sqlite3.Connection, row: UsageRow, settlement: Settlement, receipt: Receipt | None) -> None:
-    """The row, once; with it the spending, the end of its holds, and its receipt."""
-    if connection.execute(_ADD, _values(row)).rowcount == 0:
-        return
-    for spender, period in settlement.spenders:
-        if row.cost is not None and row.cost.total:
-            connection.execute(_SPEND, (spender, period, row.cost.total))
-    for counted in settlement.counted:
-        connection.execute(_SPEND, counted)
-    if settlement.spenders:
-        connection.execute("DELETE FROM holds WHERE request_id = ?", (row.id,))
-    if receipt is not None:
-        sqlite_outbox.add(connection, receipt)
+def add(
+    connection: sqlite3.Connection, records: Sequence[tuple[UsageRow, Settlement, Receipt | None]]
+) -> Sequence[None]:
+    """Rows, each once; with them the spending, the end of their holds, and their receipts."""
+    spent: dict[tuple[str, str], int] = {}
+    held: list[tuple[str]] = []
+    for row, settlement, receipt in records:
+        if connection.execute(_ADD, _values(row)).rowcount == 0:
+            continue
+        cost = 0 if row.cost is None else row.cost.total
+        for spender, period, amount in (*((*who, cost) for who in settlement.spenders), *settlement.counted):
+            spent[spender, period] = spent.get((spender, period), 0) + amount
+        if settlement.held:
+            held.append((row.id,))
+        if receipt is not None:
+            sqlite_outbox.add(connection, receipt)
+    connection.executemany(_SPEND, [(*who, amount) for who, amount in spent.items() if amount])
+    connection.executemany("DELETE FROM holds WHERE request_id = ?", held)
+    return [None] * len(records)
 
 
 def _values(row: UsageRow) -> tuple[object, ...]:

@@ -16,6 +16,9 @@ from shared.store.sqlite_file import connect
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+Kind = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
+"""Does many works of one kind at once, on a connection in a transaction. Answers for each its result, or the exception that its caller
+gets, who then has changed nothing."""
 
 BATCH = 512
 BUSY_MS = 10_000
@@ -27,36 +30,47 @@ log = logging.getLogger("ekai.store")
 
 @dataclass(slots=True)
 class _Job:
-    work: Work[Any]
+    kind: Kind
+    item: Any
+    keep: bool
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    keep: bool
 
 
-_Answer = tuple[_Job, Any, BaseException | None]
+_Answer = tuple[_Job, Any]
+
+
+def _each(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[Any]:
+    return [work(connection) for work in works]
 
 
 class Writer:
-    """Runs works in the order they came, many in one transaction, each in a savepoint of its own.
+    """Runs works, many in one transaction, those of one kind together: `kinds` in this order, what has no kind before them.
 
-    A work may raise: only it is rolled back, and its caller gets the exception. When the database itself fails, every caller
+    A work may raise: only it is undone, and its caller gets the exception. When the database itself fails, every caller
     of the batch is told, and works with `keep` are tried again with the next batch.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *kinds: Kind) -> None:
         self._connection = connect(path, BUSY_MS)
+        self._kinds = (_each, *kinds)
         self._jobs: deque[_Job] = deque()
         self._signals: SimpleQueue[bool] = SimpleQueue()  # whether to look for jobs again after these
         self._called: asyncio.AbstractEventLoop | None = None  # who is about to wake the thread
-        self._kept: list[Work[Any]] = []
+        self._kept: list[_Job] = []
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Work[T], *, keep: bool = False) -> T:
+    async def run(self, work: Work[T]) -> T:
         """The work's result, once it is committed."""
+        result: T = await self.add(_each, work)
+        return result
+
+    async def add(self, kind: Kind, item: Any, *, keep: bool = False) -> Any:
+        """The result of a work of one of the kinds, once it is committed."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.append(_Job(work, loop, future, keep))
+        future: asyncio.Future[Any] = loop.create_future()
+        self._jobs.append(_Job(kind, item, keep, loop, future))
         if self._called is not loop:
             self._called = loop
             loop.call_soon(self._call)
@@ -84,54 +98,70 @@ class Writer:
                 self._commit([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
 
     def _commit(self, batch: list[_Job]) -> None:
-        answers: list[_Answer] = []
+        jobs = [*self._kept, *batch]
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for work in self._kept:
-                self._one(work)
-            answers = [(job, *self._one(job.work)) for job in batch]
-            self._connection.execute("COMMIT")
+            try:
+                answers = self._done(jobs, self._together)
+            except sqlite3.OperationalError:
+                raise
+            except Exception:  # one of them is to blame: each for itself
+                self._connection.rollback()
+                answers = self._done(jobs, self._apart)
         except sqlite3.Error as error:
             self._give_up(batch, error)
             return
         self._kept.clear()
         _tell(answers)
 
-    def _one(self, work: Work[Any]) -> tuple[Any, BaseException | None]:
+    def _done(self, jobs: Sequence[_Job], how: Callable[[Kind, Sequence[_Job]], Sequence[Any]]) -> list[_Answer]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        answers: list[_Answer] = []
+        for kind in self._kinds:
+            these = [job for job in jobs if job.kind is kind]
+            if these:
+                answers += zip(these, how(kind, these), strict=True)
+        self._connection.execute("COMMIT")
+        return answers
+
+    def _together(self, kind: Kind, jobs: Sequence[_Job]) -> Sequence[Any]:
+        return kind(self._connection, [job.item for job in jobs])
+
+    def _apart(self, kind: Kind, jobs: Sequence[_Job]) -> Sequence[Any]:
+        return [self._one(kind, job.item) for job in jobs]
+
+    def _one(self, kind: Kind, item: Any) -> Any:
         """The work in a savepoint. Raises when the database is at fault and not the work."""
         self._connection.execute("SAVEPOINT work")
         try:
-            result = work(self._connection)
+            [result] = kind(self._connection, [item])
         except sqlite3.OperationalError:
             raise
         except Exception as error:
             self._connection.execute("ROLLBACK TO work")
-            self._connection.execute("RELEASE work")
-            return None, error
+            result = error
         self._connection.execute("RELEASE work")
-        return result, None
+        return result
 
     def _give_up(self, batch: list[_Job], error: sqlite3.Error) -> None:
         log.error("the database can't be written: %s", error)
         if self._connection.in_transaction:
             self._connection.rollback()
-        for job in batch:
-            if job.keep and len(self._kept) < KEPT:
-                self._kept.append(job.work)
-        _tell([(job, None, error) for job in batch])
+        self._kept += [job for job in batch if job.keep][: KEPT - len(self._kept)]
+        _tell([(job, error) for job in batch])
 
 
 def _tell(answers: Sequence[_Answer]) -> None:
-    """Wakes each event loop once, however many of its jobs are done."""
-    for loop in {job.loop for job, _, _ in answers}:
-        loop.call_soon_threadsafe(_settle, [answer for answer in answers if answer[0].loop is loop])
+    """Wakes each event loop once, however many of its jobs are done. (Those that were kept were answered when that failed.)"""
+    waiting = [answer for answer in answers if not answer[0].future.done()]
+    for loop in {job.loop for job, _ in waiting}:
+        loop.call_soon_threadsafe(_settle, [answer for answer in waiting if answer[0].loop is loop])
 
 
 def _settle(answers: Sequence[_Answer]) -> None:
-    for job, result, error in answers:
+    for job, result in answers:
         if job.future.done():
             continue
-        if error is None:
-            job.future.set_result(result)
+        if isinstance(result, BaseException):
+            job.future.set_exception(result)
         else:
-            job.future.set_exception(error)
+            job.future.set_result(result)
