@@ -95,7 +95,7 @@ def machine(options: argparse.Namespace, targets: Mapping[str, Target]) -> str:
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), Linux {platform.release()}, "
         f"Python {platform.python_version()}; {ours}" + (f"; {versions}" if versions else "") + ". "
-        f"Medians of {options.rounds} interleaved rounds of {options.seconds:g} s each, least and most in brackets."
+        f"Medians of {options.rounds} interleaved round(s) of {options.seconds:g} s each, least and most in brackets."
     )
 
 
@@ -145,8 +145,9 @@ def main() -> None:
     tables = chosen(options)
     outcome = carried_out(options, tables, console)
     sheets = sheets_of(tables, outcome)
-    if not options.quick:
-        sheets.insert(0, floors.sheet(outcome.results, outcome.held))
+    reached = floors.sheet(outcome.results, outcome.held)
+    if reached.rows and not options.quick:
+        sheets.insert(0, reached)
     show(sheets, console)
     console.print(outcome.where, markup=False)
     for (case, key), trouble in outcome.results.troubles.items():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from shared.dialects import Api
 
 CHAIN_ID = 23295
 _SECONDS = 30
+_REGION = "eu-central-1"
 _OPERATOR = "operator-of-the-benchmark"
 _PROVIDERS = ("OPENAI", "ANTHROPIC", "GOOGLE")
 
@@ -45,15 +45,13 @@ MODELS: Mapping[tuple[Api, Api], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How a gateway is run. `changed`: what bench.changed takes out of it; `everywhere`: it may
-    use all cores; `settings` go over the usual ones."""
+    """How a gateway is run. `everywhere`: it may use all cores; `changed`: what bench.changed takes out of it."""
 
     name: str
     workers: int = 1
     everywhere: bool = False
     budgets: bool = False
     changed: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -79,7 +77,7 @@ def serving(variant: Variant, provider: int, folder: Path, **settings: str) -> I
         usual |= {f"{name}_API_KEY": "sk-bench" for name in _PROVIDERS}
     words = ["bench.changed", variant.changed] if variant.changed else ["cli.main"]
     where = cores() if variant.everywhere else cores()[:1]
-    environment = {**usual, **variant.settings, **settings}
+    environment = {**usual, **settings}
     with command([sys.executable, "-m", *words, "serve"], where=where, environment=environment) as server:
         wait_for(f"http://127.0.0.1:{port}/health", server, _SECONDS)
         yield port, server.pid
@@ -142,32 +140,28 @@ def on_chain(variant: Variant, provider: int, folder: Path) -> Iterator[Target]:
 
 @contextmanager
 def on_dynamodb(variant: Variant, provider: int, folder: Path) -> Iterator[Target]:
-    """The table is in moto, which takes milliseconds for a call: what it says about is the gateway's own part."""
+    """The table is in moto, which takes milliseconds for a call: only the CPU says something about the gateway."""
+    moto, table = free_port(), "bench"
+    aws = {
+        "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_REGION": _REGION,
+        "AWS_DEFAULT_REGION": _REGION, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{moto}",
+    }  # fmt: skip
+    words = [sys.executable, "-m", "moto.server", "-p", str(moto)]
+    with command(words, where=cores()[1:], log=folder / "moto.log") as running:
+        wait_for(aws["AWS_ENDPOINT_URL"], running, _SECONDS)
+        _make_table(aws["AWS_ENDPOINT_URL"], table)
+        with serving(variant, provider, folder, **aws, STORE="dynamodb", DYNAMODB_TABLE=table) as (port, pid):
+            token = log_in(port, folder, PrivateKey().secret.hex(), {"model_preferences": _named()})
+            yield _target(variant, port, pid, token)
+
+
+def _make_table(url: str, name: str) -> None:
     import boto3
 
     from shared.store.dynamo_table import create_table
 
-    port, name = free_port(), f"bench-{secrets.token_hex(4)}"
-    aws = {
-        "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-    }  # fmt: skip
-    with ExitStack() as stack:
-        server = stack.enter_context(
-            command([sys.executable, "-m", "moto.server", "-p", str(port)], where=cores()[1:], log=folder / "moto.log")
-        )
-        wait_for(aws["AWS_ENDPOINT_URL"], server, _SECONDS)
-        create_table(
-            boto3.client(
-                "dynamodb", endpoint_url=aws["AWS_ENDPOINT_URL"], region_name=aws["AWS_REGION"],
-                aws_access_key_id="bench", aws_secret_access_key="bench",
-            ),
-            name,
-        )  # fmt: skip
-        settings = {**aws, "STORE": "dynamodb", "DYNAMODB_TABLE": name}
-        port, pid = stack.enter_context(serving(variant, provider, folder, **settings))
-        token = log_in(port, folder, PrivateKey().secret.hex(), {"model_preferences": _named()})
-        yield _target(variant, port, pid, token)
+    secret = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
+    create_table(boto3.client("dynamodb", endpoint_url=url, region_name=_REGION, **secret), name)
 
 
 EKAI, BUDGETS = Variant("Ekai"), Variant("Ekai, budgets", budgets=True)
