@@ -48,9 +48,10 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A hold that was taken: so much, until then (seconds since 1970)."""
+    """A hold that was taken: so much, from when until when (seconds since 1970)."""
 
     amount: int
+    taken_at: int
     expires_at: int
 
 
@@ -85,10 +86,10 @@ async def hold(
     failures = [answer for answer in answers if isinstance(answer, BaseException)]
     taken = [wanted for wanted, answer in zip(holds, answers, strict=True) if not isinstance(answer, BaseException)]
     if failures:
-        await release(table, {(one.spender, one.period): Held(one.amount, expires_at) for one in taken})
+        await release(table, {(one.spender, one.period): Held(one.amount, now, expires_at) for one in taken})
         raise next((one for one in failures if not isinstance(one, CapReachedError)), failures[0])
     left = [answer for answer in answers if isinstance(answer, int)]
-    return left, {(one.spender, one.period): Held(one.amount, expires_at) for one in holds}
+    return left, {(one.spender, one.period): Held(one.amount, now, expires_at) for one in holds}
 
 
 async def _take(table: Table, wanted: Hold, expires_at: int, now: int, oldest: int) -> int:
@@ -100,7 +101,6 @@ async def _take(table: Table, wanted: Hold, expires_at: int, now: int, oldest: i
         if counter is None:
             counter, more = await _look(table, wanted, expires_at, now, oldest)
         if counter is not None:
-            await _tidy(table, wanted, counter, now)
             return wanted.cap - more - _in_use(counter, now)
         await asyncio.sleep(pause(attempt))
     raise CapReachedError(wanted, 0)
@@ -140,7 +140,7 @@ async def _look(table: Table, wanted: Hold, expires_at: int, now: int, oldest: i
             raise CapReachedError(wanted, left)
         return None, more  # somebody has settled meanwhile, and may be counted twice
     if wanted.amount > wanted.cap - more - counter.get("used", 0):
-        await _take_off(table, wanted, counter, now)
+        await _strike(table, who, _over(counter, now))
         return None, more
     if oldest <= now:
         seen = await _changed(table, _looking(wanted, expires_at, now, more, counter.get("looks")))
@@ -175,31 +175,28 @@ def _in_use(counter: Item, now: int) -> int:
     return used - sum(_over(counter, now).values())
 
 
-async def _take_off(table: Table, wanted: Hold, counter: Item, now: int) -> None:
-    """Frees what dead processes held; somebody else may be faster."""
-    over = _over(counter, now)
-    if over:
-        await _strike(table, wanted, over)
-
-
-async def _tidy(table: Table, wanted: Hold, counter: Item, now: int) -> None:
+async def _tidy(table: Table, who: tuple[str, str], counter: Item, now: int) -> None:
     """Strikes out the seconds in which nothing is held any more, once there are many."""
     empty = {name: held for name, held in counter.items() if name[0] == "h" and held == 0}
     if len(empty) > _TIDY:
-        await _strike(table, wanted, {**empty, **_over(counter, now)})
+        await _strike(table, who, {**empty, **_over(counter, now)})
 
 
-async def _strike(table: Table, wanted: Hold, seconds: Mapping[str, int]) -> None:
+async def _strike(table: Table, who: tuple[str, str], seconds: Mapping[str, int]) -> None:
     """Removes these seconds and what is held in them, unless one of them has changed meanwhile."""
+    if not seconds:
+        return
     names = {f"#h{place}": name for place, name in enumerate(seconds)}
     values = {f":h{place}": held for place, held in enumerate(seconds.values())}
     unchanged = " AND ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
-    key, held = counter_key(wanted.spender, wanted.period), sum(seconds.values())
+    held = sum(seconds.values())
     add, remove = {"used": -held}, list(seconds)
     if held:  # what they held may be in the slots: whoever looks now must look again
         add["looks"], remove = 1, [*remove, "seen"]
     try:
-        await table.update(change(key, add=add, remove=remove, when=unchanged, names=names, values=values))
+        await table.update(
+            change(counter_key(*who), add=add, remove=remove, when=unchanged, names=names, values=values)
+        )
     except ConditionFailedError:
         return  # the next one who needs the room looks again
 
@@ -219,10 +216,12 @@ async def _release(table: Table, who: tuple[str, str], held: Held, took: int) ->
         values={":held": held.amount},
     )
     try:
-        await table.update(less)
+        counter = await table.update(less)
     except ConditionFailedError:  # its time was over, and it was taken off
         if took:
             await table.update(change(counter_key(*who), add={"used": took, "paid": took}, put=_ttl(who[1])))
+    else:
+        await _tidy(table, who, counter, held.taken_at)
 
 
 def taken_by(settlement: Settlement, cost: int) -> dict[tuple[str, str], int]:

@@ -87,6 +87,27 @@ def test_all_caps_of_a_request_are_taken_side_by_side(world: World) -> None:
     world.run(work)
 
 
+def test_a_counter_is_tidied_after_a_call_and_not_before(world: World) -> None:
+    store, client = world.open()
+
+    async def work() -> None:
+        await hold(store, 1, NOW)  # of one who dies
+        looks = 0
+        for second in range(1, 60):
+            client.asked.clear()
+            await hold(store, 10, NOW + second * 8, request=row(second, 5).id)
+            looks += client.asked["query"]
+            assert client.asked["update_item"] == 1 + client.asked["query"]
+            await store.record(row(second, 5), settled())
+        assert looks == 1  # after the dead one's hold was struck out
+        counter = await world.counter(PURSE)
+        assert sum(name[0] == "h" for name in counter) < 30
+        assert f"h{NOW + LIFE}" not in counter
+        assert (counter["used"], counter["paid"]) == (295, 295)
+
+    world.run(work)
+
+
 def test_the_gateways_cap_needs_one_update_once_it_is_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         store, _ = world.open()
