@@ -151,9 +151,11 @@ class Pool:
         waiting = [connection.idle_since for connection in kept if not connection.closed]
         self._sweep = self._loop.call_at(min(waiting) + KEPT_SECONDS, self._close_idle) if waiting else None
 
-    def close(self) -> None:
-        """Ends all connections."""
+    async def close(self) -> None:
+        """Ends all connections, and returns when their sockets are closed."""
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in list(self._all):
             connection.close()
+        while self._all:
+            await asyncio.sleep(0)

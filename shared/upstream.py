@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 import zlib
-from contextlib import suppress
 
-from shared.connection import Connection, LateError, Reply, UnansweredError
+from shared.client import Client
+from shared.connection import LateError, Reply
 from shared.errors import Code, GatewayError
 from shared.plan import Call
-from shared.pool import Address, Pool, address_of
 
 MAX_REPLY = 64 * 1024 * 1024
 """Bytes of a whole reply that are held in memory at most."""
 MAX_ERROR = 256 * 1024
-_LINE_END = re.compile(r"[\r\n\0]")
 
 
 class Answer:
@@ -65,57 +61,24 @@ class Answer:
 
 
 class Upstream:
-    """One pool of connections for a process (made when it is first used: it belongs to the running event loop)."""
+    """The providers, over one pool of connections."""
 
     def __init__(self, connect_seconds: float) -> None:
-        self._connect_seconds = connect_seconds
-        self._opened: Pool | None = None
-
-    @property
-    def _pool(self) -> Pool:
-        if self._opened is None:
-            self._opened = Pool()
-        return self._opened
+        self._client = Client(connect_seconds)
 
     async def send(self, call: Call, seconds: float) -> Answer:
         """The reply's head. Raises PROVIDER_ERROR: 502 where there was none, 504 where it took longer than so many seconds, as `Answer`
         does until it is told that what came was in time."""
         try:
-            address = address_of(call.url)
-            head = _head(address, call)
-            kept = self._pool.idle(address.origin)
-            if kept is not None:
-                with suppress(UnansweredError):  # then once more, on a new connection
-                    return Answer(await kept.ask(head, call.body, seconds), seconds)
-            connection = await self._connected(address)
-            return Answer(await connection.ask(head, call.body, seconds), seconds)
+            return Answer(await self._client.post(call.url, call.headers, call.body, seconds), seconds)
         except LateError as error:
             raise late(seconds) from error
         except (OSError, ValueError) as error:
             raise _broken(f"The provider could not be reached ({type(error).__name__})") from error
 
-    async def _connected(self, address: Address) -> Connection:
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                return await self._pool.connect(address.origin)
-        except TimeoutError as error:
-            raise late(self._connect_seconds) from error
-
     async def close(self) -> None:
         """Ends all connections."""
-        if self._opened is not None:
-            self._opened.close()
-
-
-def _head(address: Address, call: Call) -> bytes:
-    """The request's head. Raises ValueError for a header with a line end in it, without a word of its value."""
-    headers = call.headers
-    if address.authorization and "authorization" not in headers:
-        headers = {**headers, "authorization": address.authorization}
-    if _LINE_END.search("".join(headers.values())):
-        raise ValueError("a header must be one line")
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    return f"{address.head}{lines}content-length: {len(call.body)}\r\n\r\n".encode()
+        await self._client.close()
 
 
 def late(seconds: float) -> GatewayError:

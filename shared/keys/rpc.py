@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import zlib
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx
 import orjson
+
+from shared.client import Client
+from shared.connection import BrokenError
 
 MAX_BATCH = 100  # nodes refuse larger ones; the parts travel side by side, so it stays one round trip
 MAX_REPLY_BYTES = 4 << 20  # a hundred ciphertexts of 16 KiB, in hex
 
 _SECONDS = 5.0
+_MOST_AT_ONCE = 256  # requests to the node
 # Nodes say with these that they take no batches; 401, 403 and 429 mean the caller instead.
 _NO_BATCHES = frozenset({400, 404, 405, 406, 413, 415, 422, 501})
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
@@ -56,11 +61,11 @@ Answer = str | int | bool | list[Any] | dict[str, Any] | Fault | None
 class Rpc:
     """A node behind its URL. Batches are tried first; a node that takes none is asked one by one, all at once."""
 
-    __slots__ = ("_batches", "_http", "_ids", "_seconds", "_url")
+    __slots__ = ("_batches", "_client", "_free", "_ids", "_seconds", "_url")
 
     def __init__(self, url: str, *, seconds: float = _SECONDS) -> None:
-        limits = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=30.0)
-        self._http = httpx.AsyncClient(timeout=seconds, limits=limits, headers=_HEADERS)
+        self._client = Client(seconds)
+        self._free = asyncio.Semaphore(_MOST_AT_ONCE)
         self._url = url
         self._seconds = seconds
         self._ids = itertools.count(
@@ -80,7 +85,7 @@ class Rpc:
 
     async def close(self) -> None:
         """Frees the connections."""
-        await self._http.aclose()
+        await self._client.close()
 
     async def _part(self, calls: Sequence[Ask]) -> list[Answer]:
         if not self._batches or len(calls) == 1:
@@ -104,24 +109,24 @@ class Rpc:
 
     async def _post(self, content: bytes) -> tuple[int, bytes]:
         try:
-            return await self._send(content)
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            # A kept connection may have been closed meanwhile. Reading twice does no harm.
-            try:
+            with suppress(BrokenError):  # a node that fell over in mid-reply: reading twice does no harm
                 return await self._send(content)
-            except httpx.HTTPError as error:
-                raise RpcError(f"the node can't be reached ({type(error).__name__})") from None
-        except httpx.HTTPError as error:
+            return await self._send(content)
+        except (OSError, ValueError, zlib.error) as error:
             raise RpcError(f"the node can't be reached ({type(error).__name__})") from None
 
     async def _send(self, content: bytes) -> tuple[int, bytes]:
         body = bytearray()
-        async with self._http.stream("POST", self._url, content=content) as reply:
-            async for piece in reply.aiter_bytes():
-                body += piece
-                if len(body) > MAX_REPLY_BYTES:
-                    raise RpcError("the node's reply is too large")
-            return reply.status_code, bytes(body)
+        async with self._free:
+            reply = await self._client.post(self._url, _HEADERS, content, self._seconds)
+            try:
+                while piece := await reply.read():
+                    body += piece
+                    if len(body) > MAX_REPLY_BYTES:
+                        raise RpcError("the node's reply is too large")
+            finally:
+                reply.close()
+        return reply.status, bytes(body)
 
 
 async def _together(waiting: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -237,7 +237,7 @@ def test_while_the_chain_is_away_the_gateway_serves(world: World, tmp_path: Path
         while not all(row["receipt_error"] for row in live.rows(client, 3)) and time.monotonic() < end:
             time.sleep(0.05)
         shown = {(row["receipt"], row["receipt_error"]) for row in live.rows(client, 3)}
-        assert shown == {("pending", "the node can't be reached (ConnectError)")}
+        assert shown == {("pending", "the node can't be reached (ConnectionRefusedError)")}
     assert world.logged() == []
     with gateway(tmp_path, **settings(world)) as live:
         end = time.monotonic() + 20

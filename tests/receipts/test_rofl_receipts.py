@@ -281,7 +281,7 @@ def test_a_transaction_that_fails_as_a_whole(world: World, tmp_path: Path, resul
     async def work(running: Running, appd: FakeAppd) -> None:
         hashes = await world.enqueue(running.store, 30)
         await running.states(logged=30)
-        assert world.logged() == hashes
+        assert sorted(world.logged()) == sorted(hashes)  # a part of them may have had to wait
 
     inside(world, tmp_path, appd, work)
 
