@@ -430,9 +430,9 @@ class BlockStart:
     block: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every event, and that would take three times as long
 class Delta:
-    """More of the open block: `text` goes to a Text's or Thinking's text or to a ToolCall's arguments. `opaque` replaces the
+    """More of the open block, not to be changed: `text` goes to a Text's or Thinking's text or to a ToolCall's arguments. `opaque` replaces the
     block's; `citation` is added; `logprobs` belong to the text of this delta."""
 
     text: str = ""

@@ -68,7 +68,7 @@ class Reply:
                 raise self._error
             if self.ended:
                 return b""
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._connection.loop.create_future()
             try:
                 await self._waiter
             finally:
@@ -108,14 +108,14 @@ class Reply:
 class Connection(asyncio.Protocol):
     """Carries one exchange at a time. `left` is told when one is over and another may follow, `lost` when the connection has ended."""
 
-    __slots__ = ("_begun", "_drained", "_head", "_headers", "_last", "_left", "_loop", "_lost", "_parser", "_paused", "_reply",
-                 "_silent", "_timer", "_transport", "_used", "closed", "idle_since")  # fmt: skip
+    __slots__ = ("_begun", "_drained", "_head", "_headers", "_last", "_left", "_lost", "_parser", "_paused", "_reply",
+                 "_silent", "_timer", "_transport", "_used", "closed", "idle_since", "loop")  # fmt: skip
 
     def __init__(self, left: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
         self.closed = False
         self.idle_since = 0.0  # of the event loop's clock
         self._left, self._lost = left, lost
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._parser = HttpResponseParser(self)
         self._begun: asyncio.Future[Reply] | None = None  # the head of the reply to the request under way
@@ -134,9 +134,9 @@ class Connection(asyncio.Protocol):
         the connection is closed. LateError, here or from the reply, unless `Reply.in_time` is called within so many seconds."""
         if self._transport.is_closing():
             raise UnansweredError("a kept connection was closed")
-        self._begun = begun = self._loop.create_future()
+        self._begun = begun = self.loop.create_future()
         self._silent = True
-        self._timer = self._loop.call_later(seconds, self._late)
+        self._timer = self.loop.call_later(seconds, self._late)
         try:
             if len(body) <= _PIECE:
                 self._transport.write(head + body)
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
         self._lost(self)
 
     def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
+        self._drained = self.loop.create_future()
 
     def resume_writing(self) -> None:
         if self._drained is not None:

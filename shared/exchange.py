@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from asyncio import get_running_loop
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -103,14 +103,14 @@ class Exchange:
         """A piece of the reply; waits while the client doesn't read. A large one goes out in parts, each of which shows that the
         client still reads, if slowly."""
         for start in range(0, len(piece), _PART):
-            self.written_at = self.blocked_since = get_running_loop().time()
+            self.written_at = self.blocked_since = monotonic()
             await self._put(piece if len(piece) <= _PART else piece[start : start + _PART], more=True)
         self.blocked_since = None
 
     async def ping(self) -> None:
         """A comment for a client that waits; nothing while a piece is under way, between whose parts it would fall."""
         if self.blocked_since is None:
-            self.written_at = self.blocked_since = asked = get_running_loop().time()
+            self.written_at = self.blocked_since = asked = monotonic()
             await self._put(PING, more=True)
             if self.blocked_since == asked:  # no piece has come to wait behind it
                 self.blocked_since = None
@@ -164,8 +164,8 @@ class Watch:
         self._exchange = exchange
         self._limit: asyncio.Timeout | None = limit
         self._ping_after, self._idle_after = ping_after, idle_after
-        self._loop = get_running_loop()
-        self._heard = self._loop.time()
+        self._loop = asyncio.get_running_loop()
+        self._heard = monotonic()
         self.gone = False
         self.late = False
         self.stalled = False
@@ -176,7 +176,7 @@ class Watch:
 
     def heard(self) -> None:
         """The provider sent something."""
-        self._heard = self._loop.time()
+        self._heard = monotonic()
 
     def let_end(self) -> None:
         """The reply is as good as over: from now on nothing is broken off any more."""
@@ -208,7 +208,7 @@ class Watch:
     def _look(self) -> None:
         if self._listener is None:
             self._listener = self._loop.create_task(self._listen())
-        now, blocked_since = self._loop.time(), self._exchange.blocked_since
+        now, blocked_since = monotonic(), self._exchange.blocked_since
         if blocked_since is not None:
             self._heard = now  # whose turn it is to read is the client, so the provider's silence says nothing
             self.gone = self.gone or now - blocked_since >= self._idle_after

@@ -160,9 +160,11 @@ class Translated:
 
     def feed(self, chunk: bytes) -> bytes:
         out: list[bytes] = []
+        read, write = self._reader.feed, self._write
         for sse in self._parser.feed(chunk):
             self.progress = True
-            out.extend([self._write(event) for event in self._reader.feed(sse)])
+            for event in read(sse):
+                out.append(write(event))  # noqa: PERF401  (a comprehension for each event costs more)
         return b"".join(out)
 
     def close(self) -> bytes:
@@ -174,9 +176,10 @@ class Translated:
         return out
 
     def _write(self, event: Event) -> bytes:
+        if type(event) is Delta:
+            self.output_chars += len(event.text)
+            return self._writer.feed(event)
         match event:
-            case Delta():
-                self.output_chars += len(event.text)
             case Start():
                 self.usage = event.usage
             case Finish():

@@ -10,9 +10,9 @@ MAX_EVENT = 32 * 1024 * 1024
 """Bytes that one event may hold before the stream counts as broken (an image in a delta is the largest seen)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every event, and that would take three times as long
 class SSE:
-    """One event. `data` holds the joined `data:` lines; `event` is empty where the sender named none."""
+    """One event. `data` holds the joined `data:` lines; `event` is empty where the sender named none. Not to be changed."""
 
     data: bytes
     event: str = ""
@@ -62,6 +62,10 @@ class Parser:
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         events: list[SSE] = []
+        if chunk.endswith(b"\n\n") and self.at_boundary and not self._first:
+            for block in chunk[:-2].split(b"\n\n"):
+                self._block(block, events)
+            return events
         if b"\n" in chunk:
             lines = chunk.split(b"\n")
             if self._pieces:
@@ -76,6 +80,16 @@ class Parser:
             self._open += len(chunk)
             self._check()
         return events
+
+    def _block(self, block: bytes, events: list[SSE]) -> None:
+        """The lines of one event, which nearly always are `data`, or `event` and `data`."""
+        name, _, data = block.rpartition(b"\n")
+        if data.startswith(b"data: ") and (not name or (name.startswith(b"event: ") and b"\n" not in name)):
+            events.append(SSE(data[6:], name[7:].decode("utf-8", "replace")))
+            return
+        for line in block.split(b"\n"):
+            self._line(line, events)
+        self._line(b"", events)
 
     def _check(self) -> None:
         if self._size + self._open > MAX_EVENT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +90,13 @@ class Provider:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def was_left(self, times: int) -> bool:
+        """Whether so many clients hung up; that takes its moment to arrive here."""
+        end = time.monotonic() + 5
+        while self.gone < times and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.gone == times
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -219,7 +219,7 @@ def test_silence_everywhere_ends_in_bounded_time_and_names_everybody(live: Live)
     assert (reply.status_code, CHAT.code(reply)) == (504, "PROVIDER_ERROR")
     for name in ("Ollama", "Groq", "OpenRouter"):
         assert name in reply.json()["error"]["message"]
-    assert live.provider.gone == 3
+    assert live.provider.was_left(3)
 
 
 def test_a_stream_that_never_says_anything_is_silent_too(live: Live) -> None:

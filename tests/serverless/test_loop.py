@@ -145,7 +145,7 @@ def test_a_stream_that_outlives_the_function_is_cut_with_its_row_written(functio
     assert row.outcome == "broken"
     assert row.estimated
     assert row.tokens.output > 0
-    assert function.provider.gone == 1, "the provider's stream is ended too"
+    assert function.provider.was_left(1), "the provider's stream is ended too"
 
 
 def test_a_response_that_lambda_cuts_off_is_written_down_and_the_next_one_served(function: Function) -> None:
