@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from catalog.types import Catalog
 from shared.canonical import Json
@@ -36,7 +37,12 @@ class Window:
 
 def windows_at(moment: datetime) -> Mapping[str, Window]:
     """The windows that a moment (UTC) lies in, by the names of a grant's money fields."""
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return _windows_of(moment.date())
+
+
+@lru_cache(maxsize=8)
+def _windows_of(today: date) -> Mapping[str, Window]:
+    day = datetime.combine(today, time(), UTC)
     week = day - timedelta(days=day.weekday())
     month = day.replace(day=1)
     after = (month + timedelta(days=32)).replace(day=1)
