@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shared.store import GLOBAL, Budget, Settlement, UsageQuery, UsageRow
+from shared.store import GLOBAL, Budget, CapReachedError, Cost, Hold, Settlement, UsageQuery, UsageRow
 from shared.store import sqlite_writer as writer_module
 from shared.store.sqlite import SqliteStore
 from shared.store.sqlite_file import VERSION, connect, prepare
@@ -203,6 +204,33 @@ def test_one_bad_work_does_not_take_its_neighbours_along(tmp_path: Path) -> None
     answers = asyncio.run(run())
     assert [type(answer) for answer in answers if answer is not None] == [OverflowError]
     assert count(tmp_path / "x.db") == 10
+    asyncio.run(store.close())
+
+
+def test_a_bad_row_and_a_refused_hold_take_nobody_along(tmp_path: Path) -> None:
+    """All of them wait at once, so they are done together first, and then each for itself."""
+    store, period = SqliteStore(str(tmp_path / "x.db")), "2026-11"
+    bad = replace(row("b"), at=2**70)  # no integer of SQLite's
+    rows = [row("a"), bad, *(replace(row(name), cost=Cost(output=10)) for name in "cde")]
+
+    async def work() -> list[object]:
+        holds = [[Hold("o:d", period, 30, 100)], [Hold("o:d", period, 80, 100), Hold("o:*", period, 1, 9)]]
+        records = [store.record(one, SETTLEMENT) for one in rows]
+        held = [store.hold(f"h{number % 2}{number}", holds[number % 2], 2_000, 1_000) for number in range(8)]
+        works = [store.put_budget(Budget(7)), *records, *held]
+        return list(await asyncio.gather(*works, return_exceptions=True))
+
+    budget, *answers = asyncio.run(work())
+    records, held = answers[: len(rows)], answers[len(rows) :]
+    assert budget is None
+    assert [type(answer) for answer in records] == [type(None), OverflowError, *[type(None)] * 3]
+    # 30, 60 and 90 of 100 are taken by the small ones; a large one never fits, and takes nothing of the other cap either
+    refused = [answer for answer in held if isinstance(answer, CapReachedError)]
+    assert [answer for answer in held if answer not in refused] == [[70], [40], [10]]
+    assert [error.left for error in refused] == [70, 40, 10, 10, 10]
+    assert count(tmp_path / "x.db") == 4
+    assert asyncio.run(store.spent(GLOBAL, period)) == 30
+    assert asyncio.run(store.hold("last", [Hold("o:*", period, 9, 9)], 2_000, 1_000)) == [0]
     asyncio.run(store.close())
 
 
