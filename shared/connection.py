@@ -7,18 +7,19 @@ request three times as cheap as through a general client (docs/performance.md).
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Callable, Mapping
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from shared.unpacking import unpacker
 
 MOST_HEAD = 65_536
 """Bytes that a reply's head (or its trailers) may have."""
 _READ_AHEAD = 262_144
 """Bytes of a reply that wait for their reader before the provider has to."""
 _PIECE = 262_144
-"""Bytes of a large request that are written before other requests get their turn, and of a packed reply that are unpacked at once."""
+"""Bytes of a large request that are written before other requests get their turn."""
 
 
 class BrokenError(ConnectionError):
@@ -47,7 +48,7 @@ class Reply:
         self._size = 0
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._unpacker = _unpacker(headers.get("content-encoding", ""))
+        self._unpacker = unpacker(headers.get("content-encoding", ""))
 
     async def read(self) -> bytes:
         """What has come since the last time, empty at the end. Raises BrokenError when the rest never comes, and `zlib.error` when it
@@ -281,44 +282,3 @@ class Connection(asyncio.Protocol):
 
 
 _BODILESS = frozenset({204, 304})
-
-
-class _Unpacker:
-    """gzip and deflate, a bounded piece at a time."""
-
-    __slots__ = ("_begun", "_full", "_packed", "_zip")
-
-    def __init__(self, bits: int) -> None:
-        self._zip = zlib.decompressobj(bits)
-        self._packed = b""
-        self._begun = False
-        self._full = False  # the last piece was as long as it may be: there may be more of it
-
-    def give(self, packed: bytes) -> None:
-        """Packed bytes, once those before have been taken."""
-        self._packed, self._begun = packed, True
-
-    def take(self) -> bytes:
-        """Some of what they hold; empty when more are needed."""
-        if not (self._packed or self._full) or self._zip.eof:
-            return b""
-        piece = self._zip.decompress(self._packed, _PIECE)
-        self._packed, self._full = self._zip.unconsumed_tail, len(piece) == _PIECE
-        return piece
-
-    def end(self) -> None:
-        """Raises zlib.error when the end is missing."""
-        if self._begun and not self._zip.eof:
-            raise zlib.error("the end is missing")
-
-
-def _unpacker(coding: str) -> _Unpacker | None:
-    match coding.strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip":
-            return _Unpacker(16 + zlib.MAX_WBITS)
-        case "deflate":
-            return _Unpacker(zlib.MAX_WBITS)
-        case _:
-            raise BrokenError("the reply is packed in a way that nobody asked for")

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from shared import connection, pool
+from shared import pool
 from shared.errors import GatewayError
 from shared.plan import Call
 from shared.pool import Origin, address_of
+from shared.unpacking import PIECE
 from shared.upstream import Upstream
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -457,7 +458,7 @@ def test_heads_have_an_end(run: Callable[..., None]) -> None:
     run(test())
 
 
-@pytest.mark.parametrize("size", [0, 10, connection._PIECE - 1, connection._PIECE, connection._PIECE + 1, 3_000_000])
+@pytest.mark.parametrize("size", [0, 10, PIECE - 1, PIECE, PIECE + 1, 3_000_000])
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_what_is_packed_comes_out_whole(run: Callable[..., None], coding: str, size: int) -> None:
     plain = b"z" * size
