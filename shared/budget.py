@@ -21,6 +21,7 @@ class Held:
 
     holds: tuple[Hold, ...] = ()
     left: tuple[int, ...] = ()
+    nothing: bool = False  # there was no cap; else something may be held even if nobody heard of it, when a client hung up meanwhile
 
     def settlement(self, at_ms: int, tokens: int) -> Settlement:
         """What the request used up, once its row is known: its cost from every purse, one request, so many tokens."""
@@ -30,7 +31,7 @@ class Held:
         ]
         took = {"requests": 1, "tokens": tokens}
         counted = [(hold.spender, hold.period, took[hold.unit]) for hold in self.holds if hold.unit != "money"]
-        return Settlement(tuple(purses), tuple(counted), held=bool(self.holds))
+        return Settlement(tuple(purses), tuple(counted), held=not self.nothing)
 
     def headers(self, now: float) -> dict[str, str]:
         """The usual headers of the rate limits that hold here; of several the one with the least left."""
@@ -75,7 +76,7 @@ class Budgets:
         if budget.amount is not None and not budget.alert_only:
             holds.append(Hold(GLOBAL, period_of(at_ms), money, budget.amount))
         if not holds:
-            return Held()
+            return Held(nothing=True)
         now = int(self.clock())
         try:
             left = await self.store.hold(request_id, holds, now + int(self.longest) + 1, now)

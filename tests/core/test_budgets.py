@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from shared.budget import Budgets, read_budget, shown_budget
 from shared.errors import Code, GatewayError
+from shared.ledger import Ledger, request_id
 from shared.metering import period_of
 from shared.store import GLOBAL, Budget, Cost, Settlement, UsageRow
 from shared.store.sqlite import SqliteStore
@@ -199,3 +200,28 @@ def test_fifty_at_once_never_hold_more_than_the_cap(store: SqliteStore) -> None:
         assert spent == await store.spent(GLOBAL, "2026-11") == 990
 
     asyncio.run(run())
+
+
+def test_a_hold_that_nobody_waited_for_ends_with_its_row(store: SqliteStore) -> None:
+    """The client hung up while the hold was being taken: the request knows of none, but there may be one."""
+
+    async def run() -> None:
+        await store.put_budget(Budget(100))
+        at = int(NOW * 1000)
+        ledger = Ledger(store, request_id(at), at, "messages")
+        asking = asyncio.create_task(_budgets(store).hold(ledger.id, at, 100))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            ledger.held = await asking
+        with pytest.raises(GatewayError):
+            await _budgets(store).hold("next", at, 100)
+        await ledger.close("client_gone", 499)
+        await _budgets(store).hold("next", at, 100)
+
+    asyncio.run(run())
+
+
+def test_who_has_no_cap_holds_nothing(store: SqliteStore) -> None:
+    held = asyncio.run(_budgets(store).hold("a", int(NOW * 1000), 100))
+    assert not held.settlement(int(NOW * 1000), 5).held
