@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from resource import RLIMIT_CORE, setrlimit
 from types import FrameType
 
 import uvicorn
@@ -33,6 +34,7 @@ class AddressError(Exception):
 
 def run(settings: Settings, announce: Callable[[Place], None]) -> None:
     """Serves until it is told to stop; `announce` is called once the address is ours. Raises AddressError and StoreError."""
+    setrlimit(RLIMIT_CORE, (0, 0))  # what crashes leaves no file with keys and prompts in it; workers inherit that
     prepare_store(settings)
     listener = bind(settings.host, settings.port)
     port = listener.getsockname()[1]

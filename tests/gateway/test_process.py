@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -190,6 +191,33 @@ def _use(url: str, headers: dict[str, str], finished: list[str]) -> None:
                 return
             if reply.content.endswith(b"[DONE]\n\n"):
                 finished.append(reply.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_crash_leaves_no_core_file(tmp_path: Path, workers: str) -> None:
+    """Memory holds keys and prompts."""
+    allowed = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (allowed[1], allowed[1]))
+    try:
+        with started(tmp_path, WORKERS=workers) as (process, _):
+            group = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _in_group(pid, process.pid)]
+            assert len(group) >= int(workers)
+            for pid in group:
+                limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+                [core] = [line.split() for line in limits if line.startswith("Max core file size")]
+                assert core[4:6] == ["0", "0"]
+            os.killpg(process.pid, signal.SIGABRT)
+            process.wait(20)
+            assert [file.name for file in tmp_path.iterdir() if file.name.startswith("core")] == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, allowed)
+
+
+def _in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except ProcessLookupError:
+        return False
 
 
 def test_a_token_survives_a_restart_and_a_logout_holds_for_all_workers(tmp_path: Path) -> None:
