@@ -16,7 +16,10 @@ _COLUMNS = (
     " provider_cost, estimated, duration_ms, first_byte_ms, attempts, error, request_hash"
 )
 _QUALIFIED = ", ".join(f"usage.{name.strip()}" for name in _COLUMNS.split(","))
-_ADD = f"INSERT OR IGNORE INTO usage ({_COLUMNS}) VALUES ({', '.join('?' * _COLUMNS.count(',')).strip()}, ?)"  # noqa: S608
+_ADD = (
+    f"INSERT INTO usage ({_COLUMNS}) VALUES ({', '.join('?' * (_COLUMNS.count(',') + 1))})"  # noqa: S608
+    " ON CONFLICT (id) DO NOTHING"
+)
 _SPEND = (
     "INSERT INTO spending VALUES (?, ?, ?) ON CONFLICT (spender, period) DO UPDATE SET spent = spent + excluded.spent"
 )
