@@ -63,17 +63,17 @@ def test_inside_with_a_key(socket_path: str) -> None:
 def test_inside_it_waits_for_the_boot(socket_path: str) -> None:
     async def run() -> tuple[KeyState, float]:
         loop = asyncio.get_running_loop()
-        async with FakeAppd(boot_seconds=1.2).serve(socket_path):
+        async with FakeAppd(boot_seconds=2.5).serve(socket_path):
             began = loop.time()
             source = KeySource(socket_path, None)
-            early = await source.state(patience=0.4)
+            early = await source.state(patience=1.2)
             assert describe(early)[0] == 503
             assert "not initialized yet" in early.error
             return (await _stated(source))[0], loop.time() - began
 
     state, seconds = asyncio.run(run())
     assert state.key is not None
-    assert 1.0 < seconds < 20
+    assert 2.0 < seconds < 20
 
 
 def test_inside_without_a_key(socket_path: str) -> None:
