@@ -53,7 +53,8 @@ class SqliteStore:
         self._path = path
         self._reads = connect(path, READ_BUSY_MS)
         self._reads.execute("PRAGMA query_only = 1")
-        self._writer = Writer(path, usage_sql.add, caps_sql.hold)  # what is over makes room for what begins
+        # Holds before rows: of a request whose client hung up both may wait at once, and its row ends its hold.
+        self._writer = Writer(path, caps_sql.hold, usage_sql.add)
 
     async def session(self, token_hash: bytes, now: int, hint: str = "") -> Session | None:
         rows = self._reads.execute(_SESSION, (token_hash, now)).fetchall()

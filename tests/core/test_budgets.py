@@ -222,6 +222,20 @@ def test_a_hold_that_nobody_waited_for_ends_with_its_row(store: SqliteStore) -> 
     asyncio.run(run())
 
 
+def test_a_hold_and_the_row_that_ends_it_may_wait_together(store: SqliteStore) -> None:
+    async def run() -> None:
+        await store.put_budget(Budget(100))
+        at = int(NOW * 1000)
+        ledger = Ledger(store, request_id(at), at, "messages")
+        asking = asyncio.create_task(_budgets(store).hold(ledger.id, at, 100))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await ledger.close("client_gone", 499)
+        await _budgets(store).hold("next", at, 100)
+
+    asyncio.run(run())
+
+
 def test_who_has_no_cap_holds_nothing(store: SqliteStore) -> None:
     held = asyncio.run(_budgets(store).hold("a", int(NOW * 1000), 100))
     assert not held.settlement(int(NOW * 1000), 5).held
