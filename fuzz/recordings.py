@@ -10,18 +10,12 @@ from typing import Any
 import orjson
 
 from shared.canonical import Opaque
-from shared.dialects import Api
+from shared.dialects import FOLDERS, Api
 from shared.dialects.anthropic.reasoning import NEXT, PREVIOUS
 from shared.dialects.seal import seal
 from shared.sse import SSE, Parser
 
 ROOT = Path(__file__).parents[1] / "tests" / "recordings"
-FOLDERS: dict[Api, str] = {
-    "chat_completions": "openai_chat",
-    "messages": "anthropic",
-    "responses": "openai_responses",
-    "gemini": "gemini",
-}
 CLIENTS: tuple[Api, ...] = ("chat_completions", "messages", "responses")
 
 _LONGEST_WORD = 40

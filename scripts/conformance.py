@@ -35,7 +35,7 @@ from shared.canonical import (
     Thinking,
     ToolCall,
 )
-from shared.dialects import Api, Reading, Writing, dialect
+from shared.dialects import FOLDERS, Api, Reading, Writing, dialect
 from shared.errors import GatewayError
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
@@ -120,12 +120,6 @@ REPLIES = """## Replies
 What reaches the client of the replies in `tests/recordings` that have it, whole and streamed alike.
 """
 RECORDINGS = Path(__file__).parents[1] / "tests" / "recordings"
-_FOLDERS: dict[Api, str] = {
-    "chat_completions": "openai_chat",
-    "messages": "anthropic",
-    "responses": "openai_responses",
-    "gemini": "gemini",
-}
 
 
 def aspects(response: Response) -> dict[str, object]:
@@ -167,7 +161,7 @@ def reply_rows() -> Iterator[tuple[str, list[str]]]:
     asked = Request("shown", (), stream=True, stream_usage=True)
     writing = Writing(asked, {"model": "shown"}, "shown", "0123456789abcdef" * 2, 1_795_550_400)
     kept: dict[str, dict[Api, list[bool]]] = {}
-    for api, folder in _FOLDERS.items():
+    for api, folder in FOLDERS.items():
         for path in sorted((RECORDINGS / folder / "replies").glob("*.json")):
             response = dialect(api).read_response(orjson.loads(path.read_bytes()), reading)
             for client in CLIENTS:

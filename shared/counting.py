@@ -30,9 +30,9 @@ from shared.canonical import (
 )
 from shared.context import Gateway
 from shared.dialects import dialect
-from shared.errors import GatewayError, invalid
+from shared.errors import GatewayError
 from shared.keys import ProviderKey
-from shared.plan import Ask, counting_call
+from shared.plan import Ask, counting_call, write_json
 from shared.routing import Route
 
 log = logging.getLogger("ekai.counting")
@@ -109,7 +109,7 @@ def estimate(request: Request) -> int:
         total += PER_TURN + sum(_block(block) for block in turn.blocks)
     total += sum(PER_TOOL + sum(map(tokens_in, _words(tool))) for tool in request.tools)
     if request.format is not None and request.format.schema is not None:
-        total += tokens_in(_json(request.format.schema))
+        total += tokens_in(write_json(request.format.schema).decode())
     return max(total, 1)
 
 
@@ -128,7 +128,7 @@ def _block(block: Block | object) -> int:
         case Audio():
             return tokens_in(block.transcript) + len(block.data) // 1000
         case HostedCall():
-            return tokens_in(_json(block.input)) + sum(tokens_in(hit.text) for hit in block.results)
+            return tokens_in(write_json(block.input).decode()) + sum(tokens_in(hit.text) for hit in block.results)
         case _:
             return PER_TURN
 
@@ -137,20 +137,12 @@ def _words(tool: Tool) -> Iterator[str]:
     match tool:
         case FunctionTool():
             yield from (tool.name, tool.description)
-            yield _json(tool.schema) if tool.schema else ""
+            yield write_json(tool.schema).decode() if tool.schema else ""
         case CustomTool():
             yield from (tool.name, tool.description)
-            yield _json(tool.format) if tool.format else ""
+            yield write_json(tool.format).decode() if tool.format else ""
         case _:
-            yield _json(tool.raw)
-
-
-def _json(value: Json) -> str:
-    """Raises VALIDATION_ERROR for what can be read but not written: orjson reads deeper nesting than it writes."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise invalid("The body is nested too deeply.") from None
+            yield write_json(tool.raw).decode()
 
 
 def tokens_in(text: str) -> int:

@@ -79,7 +79,7 @@ def read_json(raw: bytes) -> Json:
     return body
 
 
-def _write_json(body: Json) -> bytes:
+def write_json(body: Json) -> bytes:
     """Raises VALIDATION_ERROR for what can be read but not written: orjson reads deeper nesting than it writes."""
     try:
         return orjson.dumps(body)
@@ -113,7 +113,7 @@ def plan(ask: Ask, route: Route, key: ProviderKey) -> Plan:
     body = {**route.provider.body_defaults, **written.body}
     names = ask.client.names
     dropped = tuple(dict.fromkeys(names.get(name, name) for name in (*ask.request.dropped, *written.dropped)))
-    return Plan(route, target, _call(ask, route, key, _write_json(body)), dropped, Reading(target, written.tools))
+    return Plan(route, target, _call(ask, route, key, write_json(body)), dropped, Reading(target, written.tools))
 
 
 def _adapted(ask: Ask, route: Route, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -121,10 +121,10 @@ def _adapted(ask: Ask, route: Route, target: Target) -> tuple[bytes, tuple[str, 
     named = ask.body if ask.model == route.offer.id else {**ask.body, "model": route.offer.id}
     adapted, dropped = ask.client.adapt(named, target)
     if adapted is not named:
-        return _write_json(adapted), dropped
+        return write_json(adapted), dropped
     if named is ask.body:
         return ask.raw, dropped
-    return _with_model(ask.raw, ask.model, route.offer.id) or _write_json(named), dropped
+    return _with_model(ask.raw, ask.model, route.offer.id) or write_json(named), dropped
 
 
 def _with_model(raw: bytes, old: str, new: str) -> bytes | None:
@@ -149,7 +149,7 @@ def counting_call(ask: Ask, route: Route, key: ProviderKey, body: Json) -> Call:
     """The call that has the provider count a prompt's tokens."""
     path = _filled(route.endpoint.count, route)
     headers = _headers(ask, route, key, stream=False)
-    return Call(f"{route.provider.root}{path}", headers, _write_json(body), stream=False)
+    return Call(f"{route.provider.root}{path}", headers, write_json(body), stream=False)
 
 
 def _call(ask: Ask, route: Route, key: ProviderKey, payload: bytes) -> Call:

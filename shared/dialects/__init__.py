@@ -134,15 +134,16 @@ class Dialect:
     lacks: Callable[[Json, Target], str] = _nothing
 
 
-_FOLDERS: dict[str, str] = {
+FOLDERS: dict[Api, str] = {
     "chat_completions": "openai_chat",
     "messages": "anthropic",
     "responses": "openai_responses",
     "gemini": "gemini",
 }
+"""Wire format -> its folder here, and the folder of its recordings."""
 
 
 @cache
 def dialect(api: Api) -> Dialect:
     """The dialect that the catalog calls `api`."""
-    return cast(Dialect, import_module(f"shared.dialects.{_FOLDERS[api]}").DIALECT)
+    return cast(Dialect, import_module(f"shared.dialects.{FOLDERS[api]}").DIALECT)

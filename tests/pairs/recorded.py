@@ -9,16 +9,10 @@ from pathlib import Path
 import orjson
 
 from shared.canonical import Event, Flags, Json, Limits, Request, Response, Target
-from shared.dialects import Api, Dialect, Reading, Writing, dialect
+from shared.dialects import FOLDERS, Api, Dialect, Reading, Writing, dialect
 from shared.sse import SSE, Parser
 
 ROOT = Path(__file__).parents[1] / "recordings"
-FOLDERS: dict[Api, str] = {
-    "chat_completions": "openai_chat",
-    "messages": "anthropic",
-    "responses": "openai_responses",
-    "gemini": "gemini",
-}
 CLIENTS: tuple[Api, ...] = ("chat_completions", "messages", "responses")
 APIS: tuple[Api, ...] = (*CLIENTS, "gemini")
 
